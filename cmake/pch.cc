@@ -1,0 +1,1 @@
+// Compiled with the shared precompiled header; holds nothing of its own.
