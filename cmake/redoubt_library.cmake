@@ -5,9 +5,36 @@
 # what LINKS names (and what those link) can be included: the dependency rule is enforced by the compiler.
 define_property(GLOBAL PROPERTY REDOUBT_TESTS BRIEF_DOCS "all unit-test programs")
 
-add_library(redoubt_pch STATIC ${CMAKE_SOURCE_DIR}/cmake/pch.cc)
-target_precompile_headers(redoubt_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.h)
-target_link_libraries(redoubt_pch PRIVATE redoubt_warnings fmt::fmt OpenSSL::SSL Threads::Threads)
+# The precompiled header is made by hand, not by target_precompile_headers: named by a path relative to the build folder, it
+# lets the compiler cache share objects between checkouts.
+configure_file(${CMAKE_SOURCE_DIR}/cmake/pch.h ${CMAKE_BINARY_DIR}/pch/pch.h COPYONLY)
+string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
+get_directory_property(global_options COMPILE_OPTIONS)
+set(pch_flags "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}}")
+separate_arguments(pch_flags)
+foreach(option ${global_options})
+  string(REGEX REPLACE "^\\$<.*SHELL:(.*)>$" "\\1" option "${option}")
+  string(REPLACE "$<SEMICOLON>" ";" option "${option}")
+  list(APPEND pch_flags ${option})
+endforeach()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  set(pch_file pch/pch.h.pch)
+else()
+  set(pch_file pch/pch.h.gch)
+endif()
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/${pch_file}
+  COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${CMAKE_CXX_COMPILER} ${pch_flags} ${CMAKE_CXX23_STANDARD_COMPILE_OPTION} -DFMT_SHARED
+          -x c++-header pch/pch.h -o ${pch_file}
+  WORKING_DIRECTORY ${CMAKE_BINARY_DIR} DEPENDS ${CMAKE_BINARY_DIR}/pch/pch.h
+  COMMENT "Precompiling the header that every file reads" VERBATIM)
+add_custom_target(redoubt_pch DEPENDS ${CMAKE_BINARY_DIR}/${pch_file})
+
+function(redoubt_use_pch target)
+  add_dependencies(${target} redoubt_pch)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:SHELL:-include$<SEMICOLON>pch/pch.h>)
+  get_target_property(sources ${target} SOURCES)
+  set_property(SOURCE ${sources} APPEND PROPERTY OBJECT_DEPENDS ${CMAKE_BINARY_DIR}/${pch_file})
+endfunction()
 
 function(redoubt_expose name dir)
   set(root ${CMAKE_BINARY_DIR}/include/${name})
@@ -33,7 +60,7 @@ function(redoubt_library name)
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PRIVATE redoubt_warnings)
   target_link_libraries(${name} PUBLIC ${arg_LINKS} ${arg_PACKAGES} fmt::fmt OpenSSL::SSL Threads::Threads)
-  target_precompile_headers(${name} REUSE_FROM redoubt_pch)
+  redoubt_use_pch(${name})
   redoubt_expose(${name} ${arg_DIR})
 
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${arg_DIR}/*_test.cc)
@@ -44,7 +71,7 @@ function(redoubt_library name)
     add_executable(${name}_test ${tests})
     target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
     target_link_libraries(${name}_test PRIVATE ${name} redoubt_warnings GTest::gmock GTest::gtest_main)
-    target_precompile_headers(${name}_test REUSE_FROM redoubt_pch)
+    redoubt_use_pch(${name}_test)
     set_property(GLOBAL APPEND PROPERTY REDOUBT_TESTS ${name}_test)
   endif()
 endfunction()

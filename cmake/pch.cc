@@ -1,1 +1,0 @@
-// Compiled with the shared precompiled header; holds nothing of its own.
