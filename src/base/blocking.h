@@ -13,9 +13,9 @@ namespace redoubt {
 // Queues `work` on the blocking pool (four threads, started on first use). Any thread.
 void post_blocking(std::function<void()> work);
 
-// Suspends until `work()` has run on the blocking pool, and returns its value on the caller's loop. `work` is moved there:
-// it must not touch anything that belongs to a loop. Not cancellable: it always waits for the end. Exceptions of `work` are
-// rethrown here.
+// Suspends until `work()` has run on the blocking pool, and returns its value on the caller's loop. `work` is moved
+// there: it must not touch anything that belongs to a loop. Not cancellable: it always waits for the end. Exceptions of
+// `work` are rethrown here.
 template <class Work>
 Task<std::invoke_result_t<Work>> run_blocking(Work work) {
   using T = std::invoke_result_t<Work>;

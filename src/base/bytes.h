@@ -1,4 +1,5 @@
-// Immutable, reference-counted bytes: what the store holds and the wire gets, spliced from one to the other and never copied.
+// Immutable, reference-counted bytes: what the store holds and the wire gets, spliced from one to the other and never
+// copied.
 //
 // A Bytes is a view with a share in its owner: copying it costs one reference count, slicing it nothing more. Bytes of
 // static storage have no owner at all. Immutable, so safe to share between threads.

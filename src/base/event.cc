@@ -4,54 +4,78 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 namespace redoubt {
 
 namespace asio = boost::asio;
 
-// A timer that never fires by itself: cancelling it wakes its waiters. `generation` tells a wake-up from a cancellation.
-struct Event::State {
-  explicit State(Executor executor) : timer(executor, asio::steady_timer::time_point::max()) {}
+namespace {
+
+// A sleeping coroutine: it waits on a timer of its own, which notify() ends early. Lives in the coroutine's frame and
+// takes itself off the list there.
+struct Waiter {
+  explicit Waiter(Executor executor) : timer(executor) {}
   asio::steady_timer timer;
-  uint64_t generation = 0;
+  bool notified = false;
+  Waiter** previous_link = nullptr;
+  Waiter* next = nullptr;
 };
 
-Event::Event(Executor executor) : state_(std::make_shared<State>(executor)) {}
-Event::~Event() { state_->timer.cancel(); }
+}  // namespace
 
-void Event::notify() {
-  ++state_->generation;
-  state_->timer.cancel();
+struct Event::State {
+  Waiter* first = nullptr;
+
+  void add(Waiter& waiter) {
+    waiter.next = first;
+    waiter.previous_link = &first;
+    if (first != nullptr) first->previous_link = &waiter.next;
+    first = &waiter;
+  }
+  static void remove(Waiter& waiter) {
+    *waiter.previous_link = waiter.next;
+    if (waiter.next != nullptr) waiter.next->previous_link = waiter.previous_link;
+  }
+};
+
+Event::Event(Executor) : state_(std::make_shared<State>()) {}
+
+Event::~Event() {
+  for (Waiter* waiter = state_->first; waiter != nullptr; waiter = waiter->next) waiter->timer.cancel();
 }
 
-Task<void> Event::wait() {
-  auto state = state_;
-  uint64_t seen = state->generation;
-  boost::system::error_code error;
-  co_await state->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  if (state->generation == seen) {
-    // Woken by something else than notify(): this task is being cancelled, or the event is going away.
-    throw boost::system::system_error(asio::error::operation_aborted);
+void Event::notify() {
+  for (Waiter* waiter = state_->first; waiter != nullptr; waiter = waiter->next) {
+    waiter->notified = true;
+    waiter->timer.cancel();
   }
 }
 
+Task<void> Event::wait() {
+  co_await wait_for(std::chrono::nanoseconds::max());
+}
+
 Task<bool> Event::wait_for(std::chrono::nanoseconds timeout) {
-  auto state = state_;
-  uint64_t seen = state->generation;
-  auto executor = co_await asio::this_coro::executor;
-  // The deadline wakes this waiter alone: it has a timer of its own, which notify() of the shared one ends by polling the
-  // generation at the deadline or at the wake-up, whichever comes first.
-  struct Waiter {
-    asio::steady_timer deadline;
-    explicit Waiter(Executor e) : deadline(e) {}
+  struct Linked {
+    Linked(std::shared_ptr<State> s, Executor executor) : state(std::move(s)), waiter(executor) { state->add(waiter); }
+    ~Linked() { State::remove(waiter); }
+    std::shared_ptr<State> state;
+    Waiter waiter;
   };
-  auto waiter = std::make_shared<Waiter>(executor);
-  waiter->deadline.expires_after(timeout);
-  state->timer.async_wait([waiter](boost::system::error_code) { waiter->deadline.cancel(); });
+  // The state is taken before the first suspension: the Event itself may go away while this sleeps.
+  auto state = state_;
+  Linked linked(std::move(state), co_await asio::this_coro::executor);
+  if (timeout == std::chrono::nanoseconds::max()) {
+    linked.waiter.timer.expires_at(asio::steady_timer::time_point::max());
+  } else {
+    linked.waiter.timer.expires_after(timeout);
+  }
   boost::system::error_code error;
-  co_await waiter->deadline.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  if (state->generation != seen) co_return true;
-  if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
+  co_await linked.waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  if (linked.waiter.notified) co_return true;
+  // Ended early by something else than notify(): the task is being cancelled, or the event is gone.
+  if (error) throw boost::system::system_error(error);
   co_return false;
 }
 

@@ -7,8 +7,8 @@
 
 namespace redoubt {
 
-// A flag that coroutines of one loop wait for. notify() wakes every waiter; a wait that starts later sleeps until the next
-// notify(). Use from its loop's thread only. Waiting is cancellable.
+// A flag that coroutines of one loop wait for. notify() wakes every waiter; a wait that starts later sleeps until the
+// next notify(). Use from its loop's thread only. Waiting is cancellable.
 class Event {
  public:
   explicit Event(Executor executor);

@@ -36,8 +36,14 @@ void log_line(LogLevel level, std::string_view event, LogFields fields);
 inline void log_debug(std::string_view event, LogFields fields = {}) {
   if (log_enabled(LogLevel::Debug)) log_line(LogLevel::Debug, event, fields);
 }
-inline void log_info(std::string_view event, LogFields fields = {}) { log_line(LogLevel::Info, event, fields); }
-inline void log_warning(std::string_view event, LogFields fields = {}) { log_line(LogLevel::Warning, event, fields); }
-inline void log_error(std::string_view event, LogFields fields = {}) { log_line(LogLevel::Error, event, fields); }
+inline void log_info(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::Info, event, fields);
+}
+inline void log_warning(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::Warning, event, fields);
+}
+inline void log_error(std::string_view event, LogFields fields = {}) {
+  log_line(LogLevel::Error, event, fields);
+}
 
 }  // namespace redoubt

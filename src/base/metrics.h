@@ -1,7 +1,8 @@
-// Counters, gauges and histograms in Prometheus' text format, under upstream's metric names where the meaning is the same.
+// Counters, gauges and histograms in Prometheus' text format, under upstream's metric names where the meaning is the
+// same.
 //
-// A metric is made once (at wiring or as a function-local static) and then updated without a lock: one relaxed atomic. The
-// registry lives as long as the program. Any thread.
+// A metric is made once (at wiring or as a function-local static) and then updated without a lock: one relaxed atomic.
+// The registry lives as long as the program. Any thread.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -51,8 +52,8 @@ class Histogram {
   std::atomic<double> sum_{0};
 };
 
-// The metric of that name and these labels, made when first asked for. The reference stays valid for ever. Looking one up
-// takes a lock: keep the reference.
+// The metric of that name and these labels, made when first asked for. The reference stays valid for ever. Looking one
+// up takes a lock: keep the reference.
 Counter& counter(std::string_view name, std::string_view help, const MetricLabels& labels = {});
 Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {});
 Histogram& histogram(std::string_view name, std::string_view help, std::vector<double> upper_bounds,

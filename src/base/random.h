@@ -1,5 +1,6 @@
 // Random names, ids and secrets, all from the kernel's generator by way of OpenSSL. Any thread.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <string>
 

@@ -67,8 +67,12 @@ StatusDetails resource_details(const GroupResource& resource, std::string_view n
 }
 }  // namespace
 
-Error bad_request(std::string message) { return Error(Status(400, "BadRequest", std::move(message))); }
-Error unauthorized(std::string message) { return Error(Status(401, "Unauthorized", std::move(message))); }
+Error bad_request(std::string message) {
+  return Error(Status(400, "BadRequest", std::move(message)));
+}
+Error unauthorized(std::string message) {
+  return Error(Status(401, "Unauthorized", std::move(message)));
+}
 
 Error forbidden(const GroupResource& resource, std::string_view name, std::string_view why) {
   std::string message;
@@ -97,7 +101,9 @@ Error method_not_allowed(const GroupResource& resource, std::string_view verb) {
                       resource_details(resource, "")));
 }
 
-Error not_acceptable(std::string message) { return Error(Status(406, "NotAcceptable", std::move(message))); }
+Error not_acceptable(std::string message) {
+  return Error(Status(406, "NotAcceptable", std::move(message)));
+}
 
 Error timeout(std::string message, int retry_after_seconds) {
   StatusDetails details;
@@ -116,7 +122,9 @@ Error conflict(const GroupResource& resource, std::string_view name, std::string
                       resource_details(resource, name)));
 }
 
-Error gone(std::string message) { return Error(Status(410, "Expired", std::move(message))); }
+Error gone(std::string message) {
+  return Error(Status(410, "Expired", std::move(message)));
+}
 
 Error request_entity_too_large(std::string message) {
   return Error(Status(413, "RequestEntityTooLarge", std::move(message)));
@@ -149,7 +157,9 @@ Error too_many_requests(std::string message, int retry_after_seconds) {
   return Error(Status(429, "TooManyRequests", std::move(message), std::move(details)));
 }
 
-Error internal_error(std::string message) { return Error(Status(500, "InternalError", std::move(message))); }
+Error internal_error(std::string message) {
+  return Error(Status(500, "InternalError", std::move(message)));
+}
 Error service_unavailable(std::string message) {
   return Error(Status(503, "ServiceUnavailable", std::move(message)));
 }

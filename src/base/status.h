@@ -1,8 +1,8 @@
 // One way to fail: Result<T>, an std::expected whose error is a Kubernetes Status.
 //
 // A Status carries what metav1.Status carries (code, reason, message, details), wherever the error may reach a user:
-// https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/. Messages name the object, the field and
-// the remedy. Values; safe to copy between threads.
+// https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/. Messages name the object, the field
+// and the remedy. Values; safe to copy between threads.
 #pragma once
 #include <cstdint>
 #include <expected>
@@ -70,24 +70,24 @@ struct GroupResource {
 };
 
 // The failures of the API, with upstream's codes, reasons and wording.
-Error bad_request(std::string message);                                    // 400 BadRequest
-Error unauthorized(std::string message = "Unauthorized");                  // 401 Unauthorized
+Error bad_request(std::string message);                                              // 400 BadRequest
+Error unauthorized(std::string message = "Unauthorized");                            // 401 Unauthorized
 Error forbidden(const GroupResource&, std::string_view name, std::string_view why);  // 403 Forbidden
-Error not_found(const GroupResource&, std::string_view name);              // 404 NotFound
-Error page_not_found();                                                    // 404 for a path that is no API
-Error method_not_allowed(const GroupResource&, std::string_view verb);     // 405 MethodNotAllowed
-Error not_acceptable(std::string message);                                 // 406 NotAcceptable
-Error timeout(std::string message, int retry_after_seconds = 0);           // 504 Timeout
-Error already_exists(const GroupResource&, std::string_view name);         // 409 AlreadyExists
-Error conflict(const GroupResource&, std::string_view name, std::string_view why);  // 409 Conflict
-Error gone(std::string message);                                           // 410 Expired
-Error request_entity_too_large(std::string message);                       // 413 RequestEntityTooLarge
-Error unsupported_media_type(std::string message);                         // 415 UnsupportedMediaType
+Error not_found(const GroupResource&, std::string_view name);                        // 404 NotFound
+Error page_not_found();                                                              // 404 for a path that is no API
+Error method_not_allowed(const GroupResource&, std::string_view verb);               // 405 MethodNotAllowed
+Error not_acceptable(std::string message);                                           // 406 NotAcceptable
+Error timeout(std::string message, int retry_after_seconds = 0);                     // 504 Timeout
+Error already_exists(const GroupResource&, std::string_view name);                   // 409 AlreadyExists
+Error conflict(const GroupResource&, std::string_view name, std::string_view why);   // 409 Conflict
+Error gone(std::string message);                                                     // 410 Expired
+Error request_entity_too_large(std::string message);                                 // 413 RequestEntityTooLarge
+Error unsupported_media_type(std::string message);                                   // 415 UnsupportedMediaType
 // 422 Invalid: `Kind.group "name" is invalid: cause; cause`.
 Error invalid(std::string_view group, std::string_view kind, std::string_view name, std::vector<StatusCause> causes);
-Error too_many_requests(std::string message, int retry_after_seconds);     // 429 TooManyRequests
-Error internal_error(std::string message);                                 // 500 InternalError
-Error service_unavailable(std::string message);                            // 503 ServiceUnavailable
+Error too_many_requests(std::string message, int retry_after_seconds);  // 429 TooManyRequests
+Error internal_error(std::string message);                              // 500 InternalError
+Error service_unavailable(std::string message);                         // 503 ServiceUnavailable
 
 }  // namespace redoubt
 
@@ -95,9 +95,9 @@ Error service_unavailable(std::string message);                            // 50
 // RD_CO_TRY / RD_CO_TRYV are the same inside a coroutine.
 #define RD_CONCAT_(a, b) a##b
 #define RD_CONCAT(a, b) RD_CONCAT_(a, b)
-#define RD_TRY_IMPL_(tmp, decl, expr, ret)                 \
-  auto tmp = (expr);                                       \
-  if (!tmp) ret ::redoubt::Error(std::move(tmp).error());  \
+#define RD_TRY_IMPL_(tmp, decl, expr, ret)                \
+  auto tmp = (expr);                                      \
+  if (!tmp) ret ::redoubt::Error(std::move(tmp).error()); \
   decl = std::move(*tmp)
 #define RD_TRYV_IMPL_(tmp, expr, ret) \
   if (auto tmp = (expr); !tmp) ret ::redoubt::Error(std::move(tmp).error())

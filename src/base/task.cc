@@ -49,7 +49,8 @@ void Scope::spawn(Task<void> task) {
   if (state_->cancelled) {
     // The task has not run yet: posting lets it reach its first wait before the signal arrives.
     asio::post(state_->executor, [state = state_] {
-      for (auto it = state->signals.begin(); it != state->signals.end();) (it++)->emit(asio::cancellation_type::terminal);
+      for (auto it = state->signals.begin(); it != state->signals.end();)
+        (it++)->emit(asio::cancellation_type::terminal);
     });
   }
 }
@@ -74,8 +75,12 @@ Task<void> Scope::wait_idle() {
   while (!state->signals.empty()) co_await state->idle.wait();
 }
 
-size_t Scope::running() const { return state_->signals.size(); }
-Executor Scope::executor() const { return state_->executor; }
+size_t Scope::running() const {
+  return state_->signals.size();
+}
+Executor Scope::executor() const {
+  return state_->executor;
+}
 
 Task<void> sleep_for(std::chrono::nanoseconds duration) {
   asio::steady_timer timer(co_await asio::this_coro::executor, duration);

@@ -2,7 +2,8 @@
 //
 // Rules that hold in the whole program:
 //  - A task runs on the loop it was started on; everything it touches belongs to that loop or is immutable or locked.
-//  - A task takes by value whatever it may need after its first suspension; a reference parameter must outlive the awaitable.
+//  - A task takes by value whatever it may need after its first suspension; a reference parameter must outlive the
+//  awaitable.
 //  - Child tasks belong to a Scope, which cancels and joins them. Nothing else calls co_spawn.
 //  - Cancelling makes the pending wait throw boost::system::system_error(operation_aborted), which unwinds the task;
 //    the Scope swallows exactly that one.
@@ -27,8 +28,8 @@ using Executor = boost::asio::any_io_executor;
 //   ...
 //   co_await scope.join();                       // cancels what still runs and waits for it
 //
-// Destroying a Scope with running tasks is a bug unless the loop has stopped: call join() first. An exception that leaves a
-// child task (other than the cancellation) is logged with the scope's name and otherwise ignored.
+// Destroying a Scope with running tasks is a bug unless the loop has stopped: call join() first. An exception that
+// leaves a child task (other than the cancellation) is logged with the scope's name and otherwise ignored.
 class Scope {
  public:
   explicit Scope(Executor executor, const char* name = "scope");

@@ -3,7 +3,8 @@
 //   client::Client api(executor, std::move(config));
 //   auto pod = co_await api.get<k8s::core::v1::Pod>("default", "web-1");
 //
-// Belongs to one loop. Errors are the server's Status, or ServiceUnavailable when it can't be reached (message says why).
+// Belongs to one loop. Errors are the server's Status, or ServiceUnavailable when it can't be reached (message says
+// why).
 #pragma once
 #include <chrono>
 #include <functional>
@@ -26,11 +27,11 @@ namespace redoubt::client {
 struct Config {
   std::string server;  // "https://10.0.0.1:6443"
   std::string ca_pem;
-  std::string certificate_pem;   // client certificate, or
+  std::string certificate_pem;  // client certificate, or
   std::string private_key_pem;
-  std::string bearer_token;      // a token, or
-  std::string bearer_token_file; // a file that holds it, read again when it changes
-  std::string tls_server_name;   // when it differs from the URL's host
+  std::string bearer_token;                   // a token, or
+  std::string bearer_token_file;              // a file that holds it, read again when it changes
+  std::string tls_server_name;                // when it differs from the URL's host
   std::vector<std::string> pinned_ca_hashes;  // instead of ca_pem, while joining
   std::string user_agent = "redoubt";
 };
@@ -117,9 +118,10 @@ class Client {
     return update<T>(std::move(object), "status");
   }
   template <class T>
-  Task<Result<T>> patch(std::string ns, std::string name, PatchType type, std::string body, std::string subresource = {}) {
-    RD_CO_TRY(RawResponse r, co_await request("PATCH", object_path(resource<T>(), ns, name, subresource), std::move(body),
-                                              patch_content_type(type)));
+  Task<Result<T>> patch(std::string ns, std::string name, PatchType type, std::string body,
+                        std::string subresource = {}) {
+    RD_CO_TRY(RawResponse r, co_await request("PATCH", object_path(resource<T>(), ns, name, subresource),
+                                              std::move(body), patch_content_type(type)));
     co_return schema::from_json<T>(r.body);
   }
   template <class T>
@@ -133,12 +135,14 @@ class Client {
   }
 
   // Any request; a non-2xx answer becomes its Status. `content_type` defaults to application/json when there is a body.
-  Task<Result<RawResponse>> request(std::string method, std::string target, std::string body, std::string content_type = {});
+  Task<Result<RawResponse>> request(std::string method, std::string target, std::string body,
+                                    std::string content_type = {});
   // The response as it streams (logs); the caller reads the body.
   Task<Result<net::ClientResponse>> stream(std::string method, std::string target, net::Headers headers = {});
-  Task<Result<void>> list_raw(const schema::Resource& resource, std::string ns, ListOptions options, std::string& resource_version,
-                              std::function<Result<void>(const schema::Value&)> each);
-  Task<Result<std::unique_ptr<WatchStream>>> watch_raw(const schema::Resource& resource, std::string ns, ListOptions options);
+  Task<Result<void>> list_raw(const schema::Resource& resource, std::string ns, ListOptions options,
+                              std::string& resource_version, std::function<Result<void>(const schema::Value&)> each);
+  Task<Result<std::unique_ptr<WatchStream>>> watch_raw(const schema::Resource& resource, std::string ns,
+                                                       ListOptions options);
 
   // New credentials for all later requests; connections made with the old ones end when their requests do.
   Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem);

@@ -1,6 +1,7 @@
 // An Informer keeps a copy of a resource up to date: list once, then watch, list again after 410 or a lost server.
 //
-// Objects are shared and immutable. Handlers run on the client's loop, in order, and must not block. Belongs to one loop.
+// Objects are shared and immutable. Handlers run on the client's loop, in order, and must not block. Belongs to one
+// loop.
 #pragma once
 #include <functional>
 #include <map>

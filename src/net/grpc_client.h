@@ -1,5 +1,5 @@
-// gRPC calls over HttpClient (HTTP/2, prior knowledge on a unix socket or TLS): unary and server-streaming, messages as bytes.
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+// gRPC calls over HttpClient (HTTP/2, prior knowledge on a unix socket or TLS): unary and server-streaming, messages as
+// bytes. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 #pragma once
 #include <chrono>
 #include <memory>
@@ -9,8 +9,8 @@
 
 namespace redoubt::net {
 
-// A gRPC status other than OK becomes a Status: NOT_FOUND 404, ALREADY_EXISTS 409, UNAVAILABLE 503, DEADLINE_EXCEEDED 504,
-// UNIMPLEMENTED 501, ... with the message the server gave; reason() is upstream's nearest.
+// A gRPC status other than OK becomes a Status: NOT_FOUND 404, ALREADY_EXISTS 409, UNAVAILABLE 503, DEADLINE_EXCEEDED
+// 504, UNIMPLEMENTED 501, ... with the message the server gave; reason() is upstream's nearest.
 class GrpcClient {
  public:
   explicit GrpcClient(std::unique_ptr<HttpClient> http) : http_(std::move(http)) {}

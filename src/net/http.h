@@ -47,12 +47,13 @@ struct ConnectionInfo {
   std::string local_address;
   uint16_t local_port = 0;
   bool tls = false;
-  std::string tls_version;   // "TLSv1.3"
-  std::string server_name;   // SNI
-  std::string alpn;          // "h2" or "http/1.1"
+  std::string tls_version;  // "TLSv1.3"
+  std::string server_name;  // SNI
+  std::string alpn;         // "h2" or "http/1.1"
   // DER certificates the peer sent, leaf first; empty when it sent none. Not yet verified: the authenticators decide.
   std::vector<std::string> peer_certificates;
-  // A place for the authenticator to keep what it worked out of peer_certificates, so that it is done once a connection.
+  // A place for the authenticator to keep what it worked out of peer_certificates, so that it is done once a
+  // connection.
   mutable std::shared_ptr<const void> authentication_cache;
 };
 
@@ -100,8 +101,8 @@ class Responder {
   virtual Task<Result<void>> send(int status, Headers headers, BytesList body) = 0;
   // Headers now, the body as it comes (chunked in HTTP/1.1).
   virtual Task<Result<std::unique_ptr<BodyWriter>>> start(int status, Headers headers) = 0;
-  // 101 Switching Protocols (HTTP/1.1; the caller gives `upgrade` and its like in headers), or 200 to (extended) CONNECT:
-  // from then on the request's bytes are the stream's.
+  // 101 Switching Protocols (HTTP/1.1; the caller gives `upgrade` and its like in headers), or 200 to (extended)
+  // CONNECT: from then on the request's bytes are the stream's.
   virtual Task<Result<StreamPtr>> upgrade(Headers headers) = 0;
   virtual bool started() const = 0;
 };
@@ -110,7 +111,8 @@ class Responder {
 // stream reset), which ends a sleeping watch.
 using Handler = std::function<Task<void>(Request, Responder&)>;
 
-// Percent-decodes a path segment or a query value ('+' is a blank in a query only). Nothing when an escape is malformed.
+// Percent-decodes a path segment or a query value ('+' is a blank in a query only). Nothing when an escape is
+// malformed.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_blank = false);
 std::string percent_encode(std::string_view text);  // everything but unreserved characters
 // A query as ordered pairs, decoded; nothing when malformed.

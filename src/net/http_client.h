@@ -42,7 +42,7 @@ class HttpClient {
   using Dialer = std::function<Task<Result<StreamPtr>>()>;
   struct Options {
     Dialer dial;
-    std::string host;  // for TLS names and the default authority, "host" or "host:port"
+    std::string host;                       // for TLS names and the default authority, "host" or "host:port"
     std::shared_ptr<TlsClientContext> tls;  // null: plain text (unix sockets, inside tunnels)
     bool http2_prior_knowledge = false;     // plain-text HTTP/2 (gRPC on a unix socket)
     size_t max_idle_connections = 4;

@@ -12,17 +12,17 @@
 namespace redoubt::net {
 
 struct HttpServerOptions {
-  std::string address = "0.0.0.0";  // "::" takes both families
-  uint16_t port = 0;                // 0: any free one
-  std::string unix_path;            // instead of address and port
+  std::string address = "0.0.0.0";        // "::" takes both families
+  uint16_t port = 0;                      // 0: any free one
+  std::string unix_path;                  // instead of address and port
   std::shared_ptr<TlsServerContext> tls;  // null: plain text, for unix sockets and tests only
   Handler handler;
   // Limits, each with what happens at it (net/limits.h has the defaults and their reasons).
-  size_t max_connections = 20'000;                         // further ones are closed at once
-  size_t max_streams_per_connection = 250;                 // HTTP/2 SETTINGS
-  size_t max_header_bytes = 64 * 1024;                     // 431
-  std::chrono::seconds header_timeout{10};                 // handshake and headers; then closed
-  std::chrono::seconds idle_timeout{180};                  // no request under way; then closed
+  size_t max_connections = 20'000;          // further ones are closed at once
+  size_t max_streams_per_connection = 250;  // HTTP/2 SETTINGS
+  size_t max_header_bytes = 64 * 1024;      // 431
+  std::chrono::seconds header_timeout{10};  // handshake and headers; then closed
+  std::chrono::seconds idle_timeout{180};   // no request under way; then closed
 };
 
 class HttpServer {
@@ -35,8 +35,8 @@ class HttpServer {
   virtual Task<void> drain(std::chrono::milliseconds deadline) = 0;
 };
 
-// Serves one already accepted connection (a tunnel's, a test's) until it ends. ALPN "h2" picks HTTP/2; else HTTP/1.1, which
-// turns into HTTP/2 on its prior-knowledge preface.
+// Serves one already accepted connection (a tunnel's, a test's) until it ends. ALPN "h2" picks HTTP/2; else HTTP/1.1,
+// which turns into HTTP/2 on its prior-knowledge preface.
 Task<void> serve_connection(StreamPtr stream, ConnectionInfo info, const HttpServerOptions& options);
 
 }  // namespace redoubt::net

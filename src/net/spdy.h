@@ -1,5 +1,5 @@
-// SPDY/3.1 framing as Kubernetes' exec, attach and port-forward still use it: a connection of multiplexed Streams with their
-// own windows, over any Stream. Both sides. (draft-mbelshe-httpbis-spdy-00 with 3.1's session window.)
+// SPDY/3.1 framing as Kubernetes' exec, attach and port-forward still use it: a connection of multiplexed Streams with
+// their own windows, over any Stream. Both sides. (draft-mbelshe-httpbis-spdy-00 with 3.1's session window.)
 #pragma once
 #include <functional>
 #include <memory>

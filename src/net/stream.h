@@ -1,9 +1,9 @@
-// Everything that carries bytes is a Stream: TCP, TLS, an HTTP/2 stream, a WebSocket channel, a SPDY stream, an SSH channel,
-// a tunnel, a pipe. A proxy is then one function, splice().
+// Everything that carries bytes is a Stream: TCP, TLS, an HTTP/2 stream, a WebSocket channel, a SPDY stream, an SSH
+// channel, a tunnel, a pipe. A proxy is then one function, splice().
 //
-// Back-pressure is by construction: write() completes when the next layer took the bytes, so nothing buffers without a named
-// bound. One read and one write may be pending at a time, each from its own task; all calls come from the stream's loop.
-// Cancelling a pending read or write leaves the stream fit only for abort().
+// Back-pressure is by construction: write() completes when the next layer took the bytes, so nothing buffers without a
+// named bound. One read and one write may be pending at a time, each from its own task; all calls come from the
+// stream's loop. Cancelling a pending read or write leaves the stream fit only for abort().
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -38,15 +38,16 @@ struct SpliceCounts {
   uint64_t b_to_a = 0;
 };
 
-// Carries bytes both ways until both directions ended. A half-close on one side is forwarded to the other; an error or an
-// abort on either cancels both. Buffers at most kSpliceBufferBytes a direction. The counts are right even on error.
+// Carries bytes both ways until both directions ended. A half-close on one side is forwarded to the other; an error or
+// an abort on either cancels both. Buffers at most kSpliceBufferBytes a direction. The counts are right even on error.
 Task<SpliceCounts> splice(StreamPtr a, StreamPtr b);
 inline constexpr size_t kSpliceBufferBytes = 32 * 1024;
 
 // Reads until the end; fails with RequestEntityTooLarge once more than `limit` bytes came.
 Task<Result<std::string>> read_to_end(Stream& stream, size_t limit);
 
-// Two ends of a pipe in memory with a bounded buffer in each direction: for tests, and for joining two halves of a program.
+// Two ends of a pipe in memory with a bounded buffer in each direction: for tests, and for joining two halves of a
+// program.
 std::pair<StreamPtr, StreamPtr> make_pipe(Executor executor, size_t buffer_bytes = 64 * 1024);
 
 }  // namespace redoubt::net

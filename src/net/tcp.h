@@ -20,7 +20,8 @@ struct Address {
 // "host:port", "[v6]:port"; BadRequest otherwise.
 Result<Address> parse_address(std::string_view text);
 
-// Names are resolved on the blocking pool; addresses tried in turn (RFC 8305 without the race). TCP_NODELAY and keepalive on.
+// Names are resolved on the blocking pool; addresses tried in turn (RFC 8305 without the race). TCP_NODELAY and
+// keepalive on.
 Task<Result<StreamPtr>> tcp_connect(Address address, std::chrono::milliseconds timeout);
 Task<Result<StreamPtr>> unix_connect(std::string path, std::chrono::milliseconds timeout);
 

@@ -1,4 +1,5 @@
-// TLS for both sides: contexts made from PEM, certificates swapped without a restart, peers checked the way each path asks.
+// TLS for both sides: contexts made from PEM, certificates swapped without a restart, peers checked the way each path
+// asks.
 //
 // TLS 1.2 and up, ALPN h2 and http/1.1, session tickets with rotated keys, SSL_MODE_RELEASE_BUFFERS. Private keys never
 // appear in an error. RFC 8446, 5246, 7301.
@@ -37,7 +38,7 @@ class TlsServerContext {
 class TlsClientContext {
  public:
   struct Options {
-    std::string ca_pem;  // the only roots trusted; empty: the system's
+    std::string ca_pem;           // the only roots trusted; empty: the system's
     std::string certificate_pem;  // the client's own, may be empty
     std::string private_key_pem;
     // The name that the peer's certificate must carry as a SAN; empty: the host dialled. IP addresses match IP SANs.
@@ -45,8 +46,8 @@ class TlsClientContext {
     // When set, the leaf's subject CommonName must equal it too, besides a chain to ca_pem (kubelets:
     // "system:node:NAME"), and SAN names are checked only if server_name is set.
     std::string required_common_name;
-    // SHA-256 of the SubjectPublicKeyInfo of a CA, "sha256:HEX": the chain the server presents must hold a CA certificate
-    // with that hash, and it is then the only root (discovery by pinned hash at join).
+    // SHA-256 of the SubjectPublicKeyInfo of a CA, "sha256:HEX": the chain the server presents must hold a CA
+    // certificate with that hash, and it is then the only root (discovery by pinned hash at join).
     std::vector<std::string> pinned_ca_hashes;
     std::vector<std::string> alpn = {"h2", "http/1.1"};
   };

@@ -24,14 +24,16 @@ class WebSocket {
   virtual void abort() noexcept = 0;
 };
 
-// Server side of the handshake: BadRequest when the request is no WebSocket's; picks the first of `protocols` that the client
-// offers (none of them offered: 403-like BadRequest, unless the client offers none). Works on HTTP/1.1 and RFC 8441.
+// Server side of the handshake: BadRequest when the request is no WebSocket's; picks the first of `protocols` that the
+// client offers (none of them offered: 403-like BadRequest, unless the client offers none). Works on HTTP/1.1 and RFC
+// 8441.
 struct WebSocketAccepted {
   std::unique_ptr<WebSocket> socket;
   std::string protocol;
 };
 bool is_websocket_request(const Request& request);
-Task<Result<WebSocketAccepted>> websocket_accept(Request& request, Responder& responder, std::vector<std::string> protocols,
+Task<Result<WebSocketAccepted>> websocket_accept(Request& request, Responder& responder,
+                                                 std::vector<std::string> protocols,
                                                  size_t max_message_bytes = 1 << 20);
 // Client side: over a Stream that has answered 101.
 std::unique_ptr<WebSocket> websocket_over(StreamPtr stream, bool server, size_t max_message_bytes = 1 << 20);

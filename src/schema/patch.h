@@ -1,4 +1,5 @@
-// The three patches of the API on trees. All leave `target` untouched on error. BadRequest or Invalid say what does not fit.
+// The three patches of the API on trees. All leave `target` untouched on error. BadRequest or Invalid say what does not
+// fit.
 #pragma once
 #include "base/status.h"
 #include "schema/type.h"

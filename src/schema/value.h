@@ -1,7 +1,7 @@
 // A mutable JSON tree for the write path: decode, default, patch, apply, validate, admit; gone after the request.
 //
-// Nodes live in an Arena and are never freed one by one; a Value is a 16-byte handle into it that copies for free. Strings are
-// views into the arena or into input bytes that outlive it. One request, one Arena, one thread.
+// Nodes live in an Arena and are never freed one by one; a Value is a 16-byte handle into it that copies for free.
+// Strings are views into the arena or into input bytes that outlive it. One request, one Arena, one thread.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -54,12 +54,31 @@ class Value {
 
   Value() = default;
   static Value null() { return {}; }
-  static Value boolean(bool b) { Value v; v.kind_ = Kind::Bool; v.payload_.boolean = b; return v; }
-  static Value integer(int64_t i) { Value v; v.kind_ = Kind::Int; v.payload_.integer = i; return v; }
-  static Value number(double d) { Value v; v.kind_ = Kind::Double; v.payload_.number = d; return v; }
+  static Value boolean(bool b) {
+    Value v;
+    v.kind_ = Kind::Bool;
+    v.payload_.boolean = b;
+    return v;
+  }
+  static Value integer(int64_t i) {
+    Value v;
+    v.kind_ = Kind::Int;
+    v.payload_.integer = i;
+    return v;
+  }
+  static Value number(double d) {
+    Value v;
+    v.kind_ = Kind::Double;
+    v.payload_.number = d;
+    return v;
+  }
   // `text` must outlive the value: use the arena's copy() for anything temporary.
   static Value string(std::string_view text) {
-    Value v; v.kind_ = Kind::String; v.size_ = static_cast<uint32_t>(text.size()); v.payload_.text = text.data(); return v;
+    Value v;
+    v.kind_ = Kind::String;
+    v.size_ = static_cast<uint32_t>(text.size());
+    v.payload_.text = text.data();
+    return v;
   }
   static Value array(Arena& arena);
   static Value object(Arena& arena);
@@ -137,9 +156,23 @@ inline Member* Value::end_members() const {
 }
 
 // Ranges for loops: for (Member& m : members(v)), for (Value& item : items(v)). Empty for anything else.
-struct Members { Member* b; Member* e; Member* begin() const { return b; } Member* end() const { return e; } };
-struct Items { Value* b; Value* e; Value* begin() const { return b; } Value* end() const { return e; } };
-inline Members members(const Value& v) { return {v.begin_members(), v.end_members()}; }
-inline Items items(const Value& v) { return {v.begin_items(), v.end_items()}; }
+struct Members {
+  Member* b;
+  Member* e;
+  Member* begin() const { return b; }
+  Member* end() const { return e; }
+};
+struct Items {
+  Value* b;
+  Value* e;
+  Value* begin() const { return b; }
+  Value* end() const { return e; }
+};
+inline Members members(const Value& v) {
+  return {v.begin_members(), v.end_members()};
+}
+inline Items items(const Value& v) {
+  return {v.begin_items(), v.end_items()};
+}
 
 }  // namespace redoubt::schema

@@ -8,15 +8,15 @@
 namespace redoubt::store {
 
 struct SqliteOptions {
-  std::string path;                       // the database file; its folder must exist
-  size_t log_events_per_resource = 10'000;// watchers further behind get 410
-  std::chrono::seconds history{300};      // how long old revisions are kept on disk and in memory
+  std::string path;                         // the database file; its folder must exist
+  size_t log_events_per_resource = 10'000;  // watchers further behind get 410
+  std::chrono::seconds history{300};        // how long old revisions are kept on disk and in memory
   // Fills labels, fields, name, uid, ... of an object from its key and JSON, when loading.
   std::function<Result<void>(Object&, std::string_view resource)> index;
 };
 
-// Opens (and creates) the database, loads everything, rebuilds the event logs from history. Blocking: call before the loops
-// run. Errors say which file and what to do.
+// Opens (and creates) the database, loads everything, rebuilds the event logs from history. Blocking: call before the
+// loops run. Errors say which file and what to do.
 Result<std::unique_ptr<Store>> open_sqlite_store(SqliteOptions options);
 
 }  // namespace redoubt::store
