@@ -120,6 +120,8 @@ class Value {
   bool has(std::string_view key) const { return find(key) != nullptr; }
   // Sets or adds. `key` is copied into the arena when it is new.
   Value& set(Arena& arena, std::string_view key, Value value);
+  // Adds a member that is known not to be there yet, without looking. `key` must outlive the value.
+  Value& append(Arena& arena, std::string_view key, Value value);
   // The member as an object, made when missing or null.
   Value& object_at(Arena& arena, std::string_view key);
   // True when there was one.

@@ -1,0 +1,128 @@
+#include <charconv>
+#include <cmath>
+
+#include "base/json_text.h"
+#include "schema/codec.h"
+
+namespace redoubt::schema {
+namespace {
+
+void append_number(std::string& out, const Value& value) {
+  char buffer[40];
+  if (value.is_int()) {
+    auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, value.as_int());
+    out.append(buffer, end);
+    return;
+  }
+  double number = value.as_double();
+  // A whole number is written as one; 1.0 and 1 are the same value.
+  if (std::abs(number) < 1e15 && number == std::floor(number)) {
+    auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, static_cast<int64_t>(number));
+    out.append(buffer, end);
+    return;
+  }
+  auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, number);
+  out.append(buffer, end);
+}
+
+void append_field(std::string& out, const Value& value, const Field& field);
+
+// Members in schema order; an inlined message's members stand where the message stands. `written` counts what was
+// written.
+void append_members(std::string& out, const Value& value, const Type& type, bool& first, size_t& written) {
+  for (const Field& field : type.fields) {
+    if (field.inlined && field.type != nullptr && !field.repeated && !field.map) {
+      append_members(out, value, *field.type, first, written);
+      continue;
+    }
+    const Value* member = value.find(field.name);
+    if (member == nullptr) continue;
+    if (!first) out += ',';
+    first = false;
+    ++written;
+    append_json_string(out, field.name);
+    out += ':';
+    append_field(out, *member, field);
+  }
+}
+
+void append_typed(std::string& out, const Value& value, const Type* type) {
+  switch (value.kind()) {
+    case Value::Kind::Null:
+      out += "null";
+      break;
+    case Value::Kind::Bool:
+      out += value.as_bool() ? "true" : "false";
+      break;
+    case Value::Kind::Int:
+    case Value::Kind::Double:
+      append_number(out, value);
+      break;
+    case Value::Kind::String:
+      append_json_string(out, value.as_string());
+      break;
+    case Value::Kind::Array: {
+      out += '[';
+      bool first = true;
+      for (const Value& item : items(value)) {
+        if (!first) out += ',';
+        first = false;
+        append_typed(out, item, type);
+      }
+      out += ']';
+      break;
+    }
+    case Value::Kind::Object: {
+      out += '{';
+      bool first = true;
+      size_t written = 0;
+      if (type != nullptr && !type->list_wrapper) append_members(out, value, *type, first, written);
+      // What the schema does not know (no schema, or preserved fields) comes last, in its own order.
+      if (written < value.size()) {
+        for (const Member& member : members(value)) {
+          if (type != nullptr && find_field(*type, member.key) != nullptr) continue;
+          if (!first) out += ',';
+          first = false;
+          append_json_string(out, member.key);
+          out += ':';
+          append_typed(out, member.value, nullptr);
+        }
+      }
+      out += '}';
+      break;
+    }
+  }
+}
+
+void append_field(std::string& out, const Value& value, const Field& field) {
+  if (!field.map || !value.is_object()) {
+    append_typed(out, value, field.type);
+    return;
+  }
+  std::vector<const Member*> sorted;
+  sorted.reserve(value.size());
+  for (const Member& member : members(value)) sorted.push_back(&member);
+  std::sort(sorted.begin(), sorted.end(), [](const Member* a, const Member* b) { return a->key < b->key; });
+  out += '{';
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    if (i > 0) out += ',';
+    append_json_string(out, sorted[i]->key);
+    out += ':';
+    append_typed(out, sorted[i]->value, field.type);
+  }
+  out += '}';
+}
+
+}  // namespace
+
+void append_json(std::string& out, const Value& value, const Type* type) {
+  append_typed(out, value, type);
+}
+
+std::string to_json(const Value& value, const Type* type) {
+  std::string out;
+  append_typed(out, value, type);
+  return out;
+}
+
+}  // namespace redoubt::schema
