@@ -72,6 +72,8 @@ struct TlsStream {
 // Runs the handshake over `transport`. Errors name what failed: "x509: certificate signed by unknown authority",
 // "x509: certificate is valid for a, not b", "certificate has expired", ...
 Task<Result<TlsStream>> tls_accept(StreamPtr transport, std::shared_ptr<TlsServerContext> context);
-Task<Result<TlsStream>> tls_connect(StreamPtr transport, std::shared_ptr<TlsClientContext> context, std::string host);
+// `http1_only` offers no other protocol by ALPN (for upgrades).
+Task<Result<TlsStream>> tls_connect(StreamPtr transport, std::shared_ptr<TlsClientContext> context, std::string host,
+                                    bool http1_only = false);
 
 }  // namespace redoubt::net

@@ -1,0 +1,511 @@
+#include "net/http2.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/log.h"
+#include "net/limits.h"
+
+namespace redoubt::net {
+
+// nghttp2 calls back into these with the connection.
+struct Http2Callbacks {
+  static Http2Connection& self(void* user) { return *static_cast<Http2Connection*>(user); }
+
+  static std::shared_ptr<Http2Stream> find(Http2Connection& c, int32_t id) {
+    auto it = c.streams_.find(id);
+    return it == c.streams_.end() ? nullptr : it->second;
+  }
+
+  static void flush_small(Http2Connection& c) {
+    if (!c.small_.empty()) c.turn_.push_back(Bytes::take(std::exchange(c.small_, {})));
+  }
+
+  static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Http2Connection& c = self(user);
+    if (!c.options_.server || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    auto stream = std::make_shared<Http2Stream>(c.executor_);
+    stream->connection = &c;
+    stream->id = frame->hd.stream_id;
+    c.streams_[stream->id] = std::move(stream);
+    return 0;
+  }
+
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                       const uint8_t* value, size_t value_size, uint8_t, void* user) {
+    Http2Connection& c = self(user);
+    auto stream = find(c, frame->hd.stream_id);
+    if (!stream) return 0;
+    stream->in_header_bytes += name_size + value_size + 32;
+    if (stream->in_header_bytes > c.options_.max_header_bytes) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    Headers& into = stream->headers_done ? stream->in_trailers : stream->in_headers;
+    into.add(std::string(reinterpret_cast<const char*>(name), name_size),
+             std::string(reinterpret_cast<const char*>(value), value_size));
+    return 0;
+  }
+
+  static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Http2Connection& c = self(user);
+    if (frame->hd.type == NGHTTP2_GOAWAY) c.going_away_ = true;
+    auto stream = find(c, frame->hd.stream_id);
+    if (!stream) return 0;
+    bool first_headers = false;
+    if (frame->hd.type == NGHTTP2_HEADERS && !stream->headers_done) {
+      // A client passes over 1xx responses.
+      auto status = stream->in_headers.get(":status");
+      if (!c.options_.server && status && status->starts_with("1") && *status != "101") {
+        stream->in_headers = {};
+        return 0;
+      }
+      stream->headers_done = true;
+      first_headers = true;
+    }
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+        (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
+      stream->in_ended = true;
+    }
+    if (first_headers && c.options_.server) c.options_.on_request(stream);
+    stream->changed.notify();
+    return 0;
+  }
+
+  static int on_data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
+    Http2Connection& c = self(user);
+    auto stream = find(c, id);
+    if (!stream) {
+      nghttp2_session_consume_connection(c.session_, size);
+      return 0;
+    }
+    stream->in.push_back(Bytes::copy({reinterpret_cast<const char*>(data), size}));
+    return 0;
+  }
+
+  static int on_close(nghttp2_session*, int32_t id, uint32_t code, void* user) {
+    Http2Connection& c = self(user);
+    auto it = c.streams_.find(id);
+    if (it == c.streams_.end()) return 0;
+    std::shared_ptr<Http2Stream> stream = it->second;
+    c.streams_.erase(it);
+    close(c, *stream, code);
+    // A peer that opens streams only to reset them costs us each handler's start (CVE-2023-44487).
+    if (code == NGHTTP2_CANCEL && c.options_.server && !stream->out_ended) {
+      if (++c.resets_ > kMaxResetsInARow) {
+        nghttp2_session_terminate_session(c.session_, NGHTTP2_ENHANCE_YOUR_CALM);
+        c.wake_writer();
+      }
+    } else if (code == NGHTTP2_NO_ERROR && c.resets_ > 0) {
+      --c.resets_;
+    }
+    return 0;
+  }
+
+  static void close(Http2Connection& c, Http2Stream& stream, uint32_t code) {
+    // The stream is off the connection's books: what is still unread is credited now and, after a clean end, stays
+    // readable.
+    size_t unread = 0;
+    for (const Bytes& piece : stream.in) unread += piece.size();
+    if (unread > 0 && !c.ended_) nghttp2_session_consume_connection(c.session_, unread);
+    if (code != NGHTTP2_NO_ERROR) stream.in.clear();
+    stream.closed = true;
+    stream.error_code = code;
+    stream.connection = nullptr;
+    stream.out.clear();
+    stream.out_bytes = 0;
+    stream.changed.notify();
+    if (stream.handler && (code != NGHTTP2_NO_ERROR || c.ended_)) stream.handler->cancel();
+  }
+
+  static ssize_t on_read_body(nghttp2_session* session, int32_t id, uint8_t*, size_t length, uint32_t* flags,
+                              nghttp2_data_source* source, void*) {
+    auto& stream = *static_cast<Http2Stream*>(source->ptr);
+    if (stream.out.empty() && !stream.out_ended) {
+      stream.out_deferred = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    size_t n = std::min(length, stream.out_bytes);
+    if (stream.out_ended && n == stream.out_bytes) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (stream.out_trailers.size() > 0) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        std::vector<nghttp2_nv> fields = to_nv(stream.out_trailers);
+        nghttp2_submit_trailer(session, id, fields.data(), fields.size());
+      }
+    }
+    return static_cast<ssize_t>(n);
+  }
+
+  static int on_send_body(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t length,
+                          nghttp2_data_source* source, void* user) {
+    Http2Connection& c = self(user);
+    auto& stream = *static_cast<Http2Stream*>(source->ptr);
+    c.small_.append(reinterpret_cast<const char*>(head), 9);
+    if (frame->data.padlen > 0) c.small_ += static_cast<char>(frame->data.padlen - 1);
+    c.turn_bytes_ += length + 9;
+    while (length > 0) {
+      Bytes& front = stream.out.front();
+      size_t n = std::min(length, front.size());
+      if (n < 512) {
+        c.small_.append(front.data(), n);
+      } else {
+        flush_small(c);
+        c.turn_.push_back(front.slice(0, n));
+      }
+      if (n == front.size()) {
+        stream.out.pop_front();
+      } else {
+        front = front.slice(n);
+      }
+      stream.out_bytes -= n;
+      length -= n;
+    }
+    if (frame->data.padlen > 1) c.small_.append(frame->data.padlen - 1, '\0');
+    if (stream.out_bytes < kBodyQueueBytes) stream.changed.notify();
+    return 0;
+  }
+
+  static std::vector<nghttp2_nv> to_nv(const Headers& headers) {
+    std::vector<nghttp2_nv> out;
+    out.reserve(headers.size() + 1);
+    for (const auto& [name, value] : headers) {
+      if (name == "connection" || name == "keep-alive" || name == "transfer-encoding" || name == "upgrade") continue;
+      out.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+                     reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+                     NGHTTP2_NV_FLAG_NONE});
+    }
+    return out;
+  }
+
+  static nghttp2_session_callbacks* callbacks() {
+    static nghttp2_session_callbacks* all = [] {
+      nghttp2_session_callbacks* c = nullptr;
+      nghttp2_session_callbacks_new(&c);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
+      nghttp2_session_callbacks_set_on_header_callback(c, on_header);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
+      nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
+      nghttp2_session_callbacks_set_send_data_callback(c, on_send_body);
+      return c;
+    }();
+    return all;
+  }
+};
+
+Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor executor)
+    : transport_(std::move(transport)),
+      options_(std::move(options)),
+      executor_(executor),
+      writable_(executor),
+      activity_(executor) {
+  nghttp2_option* option = nullptr;
+  nghttp2_option_new(&option);
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_max_outbound_ack(option, 1000);  // bounds what a ping or settings flood can queue
+  if (options_.server) {
+    nghttp2_session_server_new2(&session_, Http2Callbacks::callbacks(), this, option);
+  } else {
+    nghttp2_session_client_new2(&session_, Http2Callbacks::callbacks(), this, option);
+  }
+  nghttp2_option_del(option);
+  std::vector<nghttp2_settings_entry> settings = {
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<uint32_t>(kHttp2StreamWindow)}};
+  if (options_.server) {
+    settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, static_cast<uint32_t>(options_.max_streams)});
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
+    settings.push_back({NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(options_.max_header_bytes)});
+  } else {
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+  }
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kHttp2ConnectionWindow);
+}
+
+Http2Connection::~Http2Connection() {
+  end_all();
+  nghttp2_session_del(session_);
+}
+
+void Http2Connection::end_all() {
+  ended_ = true;
+  auto streams = std::exchange(streams_, {});
+  for (auto& [id, stream] : streams) {
+    stream->connection = nullptr;
+    Http2Callbacks::close(*this, *stream, NGHTTP2_CONNECT_ERROR);
+  }
+}
+
+Task<void> Http2Connection::run(std::string already_read) {
+  auto self = shared_from_this();
+  Scope scope(executor_, "http2");
+  scope.spawn(write_loop());
+  if (options_.ping_interval.count() > 0) scope.spawn(ping_loop());
+  wake_writer();
+  std::exception_ptr cancelled;
+  try {
+    auto buffer = std::make_unique_for_overwrite<char[]>(kReadBufferBytes);
+    std::string_view bytes = already_read;
+    while (!ended_) {
+      if (bytes.empty()) {
+        auto got = co_await transport_->read_some({buffer.get(), kReadBufferBytes});
+        if (!got || *got == 0) break;
+        bytes = {buffer.get(), *got};
+      }
+      ++received_;
+      activity_.notify();
+      ssize_t used = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+      wake_writer();
+      bytes = {};
+      if (used < 0) {
+        log_debug("http2 connection error", {{"error", nghttp2_strerror(static_cast<int>(used))}});
+        break;
+      }
+    }
+  } catch (...) {
+    cancelled = std::current_exception();
+  }
+  end_all();
+  transport_->abort();
+  writable_.notify();
+  co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+  co_await scope.join();
+  if (cancelled) std::rethrow_exception(cancelled);
+}
+
+Task<void> Http2Connection::write_loop() {
+  auto self = shared_from_this();
+  while (!ended_) {
+    turn_.clear();
+    turn_bytes_ = 0;
+    while (turn_bytes_ < kHttp2TurnBytes) {
+      const uint8_t* data = nullptr;
+      ssize_t n = nghttp2_session_mem_send(session_, &data);
+      if (n < 0) {
+        abort();
+        co_return;
+      }
+      // Body frames went through on_send_body; what is left comes as plain bytes, or nothing when there is nothing to
+      // do.
+      if (n == 0) break;
+      small_.append(reinterpret_cast<const char*>(data), static_cast<size_t>(n));
+      turn_bytes_ += static_cast<size_t>(n);
+    }
+    Http2Callbacks::flush_small(*this);
+    if (!turn_.empty()) {
+      auto sent = co_await transport_->write(std::exchange(turn_, {}));
+      if (!sent) {
+        abort();
+        co_return;
+      }
+      continue;
+    }
+    if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
+      abort();
+      co_return;
+    }
+    if (options_.idle_timeout.count() > 0 && streams_.empty()) {
+      if (!co_await writable_.wait_for(options_.idle_timeout) && streams_.empty()) {
+        nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
+      }
+    } else {
+      co_await writable_.wait();
+    }
+  }
+}
+
+// Without any frame for two intervals the peer is gone.
+Task<void> Http2Connection::ping_loop() {
+  auto self = shared_from_this();
+  uint64_t seen = received_;
+  bool asked = false;
+  while (!ended_) {
+    co_await sleep_for(options_.ping_interval);
+    if (received_ != seen) {
+      seen = received_;
+      asked = false;
+      continue;
+    }
+    if (streams_.empty()) continue;
+    if (asked) {
+      abort();
+      co_return;
+    }
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+    wake_writer();
+    asked = true;
+  }
+}
+
+void Http2Connection::abort() {
+  ended_ = true;
+  transport_->abort();
+  writable_.notify();
+}
+
+void Http2Connection::go_away() {
+  going_away_ = true;
+  nghttp2_submit_shutdown_notice(session_);
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_NO_ERROR, nullptr, 0);
+  wake_writer();
+}
+
+Result<std::shared_ptr<Http2Stream>> Http2Connection::request(const Headers& headers, bool has_body) {
+  if (!usable()) return service_unavailable("http2: the connection is closing");
+  auto stream = std::make_shared<Http2Stream>(executor_);
+  nghttp2_data_provider provider;
+  provider.source.ptr = stream.get();
+  provider.read_callback = Http2Callbacks::on_read_body;
+  std::vector<nghttp2_nv> fields = Http2Callbacks::to_nv(headers);
+  int32_t id =
+      nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), has_body ? &provider : nullptr, nullptr);
+  if (id < 0) return service_unavailable(fmt::format("http2: {}", nghttp2_strerror(id)));
+  stream->id = id;
+  stream->connection = this;
+  stream->out_submitted = has_body;
+  stream->out_ended = !has_body;
+  streams_[id] = stream;
+  wake_writer();
+  return stream;
+}
+
+Result<void> Http2Connection::respond(Http2Stream& stream, int status, const Headers& headers, bool has_body) {
+  std::string code = std::to_string(status);
+  std::vector<nghttp2_nv> fields;
+  auto rest = Http2Callbacks::to_nv(headers);
+  static const std::string kStatus = ":status";
+  fields.reserve(rest.size() + 1);
+  fields.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(kStatus.data())),
+                    reinterpret_cast<uint8_t*>(code.data()), kStatus.size(), code.size(), NGHTTP2_NV_FLAG_NONE});
+  fields.insert(fields.end(), rest.begin(), rest.end());
+  nghttp2_data_provider provider;
+  provider.source.ptr = &stream;
+  provider.read_callback = Http2Callbacks::on_read_body;
+  stream.out_submitted = has_body;
+  int result =
+      nghttp2_submit_response(session_, stream.id, fields.data(), fields.size(), has_body ? &provider : nullptr);
+  if (result != 0) return service_unavailable(fmt::format("http2: {}", nghttp2_strerror(result)));
+  wake_writer();
+  return {};
+}
+
+Status Http2Stream::broken() const {
+  if (error_code == NGHTTP2_CONNECT_ERROR || error_code == NGHTTP2_NO_ERROR)
+    return Status(503, "ServiceUnavailable", "http2: the connection is lost");
+  return Status(503, "ServiceUnavailable", fmt::format("http2: stream reset: {}", nghttp2_http2_strerror(error_code)));
+}
+
+Task<Result<Bytes>> Http2Stream::read_some() {
+  auto self = shared_from_this();
+  while (in.empty()) {
+    if (in_ended) co_return Bytes();
+    if (closed) co_return Error(broken());
+    co_await changed.wait();
+  }
+  Bytes piece = std::move(in.front());
+  in.pop_front();
+  if (connection != nullptr) {
+    nghttp2_session_consume(connection->session_, id, piece.size());
+    connection->wake_writer();
+  }
+  co_return piece;
+}
+
+Task<Result<void>> Http2Stream::write(BytesList pieces) {
+  auto self = shared_from_this();
+  while (out_bytes >= kBodyQueueBytes && !closed) co_await changed.wait();
+  if (closed || connection == nullptr) co_return Error(broken());
+  for (Bytes& piece : pieces) {
+    if (piece.empty()) continue;
+    out_bytes += piece.size();
+    out.push_back(std::move(piece));
+  }
+  if (std::exchange(out_deferred, false)) nghttp2_session_resume_data(connection->session_, id);
+  connection->wake_writer();
+  co_return Result<void>{};
+}
+
+void Http2Stream::finish(Headers trailers) {
+  if (closed || connection == nullptr || out_ended) return;
+  out_ended = true;
+  out_trailers = std::move(trailers);
+  if (std::exchange(out_deferred, false)) nghttp2_session_resume_data(connection->session_, id);
+  connection->wake_writer();
+}
+
+void Http2Stream::reset(uint32_t code) {
+  if (closed || connection == nullptr) return;
+  nghttp2_submit_rst_stream(connection->session_, NGHTTP2_FLAG_NONE, id, code);
+  connection->wake_writer();
+}
+
+namespace {
+
+class Http2Body : public BodyReader {
+ public:
+  explicit Http2Body(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
+  Task<Result<Bytes>> read_some() override { return stream_->read_some(); }
+
+ private:
+  std::shared_ptr<Http2Stream> stream_;
+};
+
+class Http2Writer : public BodyWriter {
+ public:
+  explicit Http2Writer(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
+  ~Http2Writer() override {
+    if (!finished_) stream_->reset(NGHTTP2_INTERNAL_ERROR);
+  }
+  Task<Result<void>> write(BytesList pieces) override { return stream_->write(std::move(pieces)); }
+  Task<Result<void>> finish(Headers trailers) override {
+    finished_ = true;
+    stream_->finish(std::move(trailers));
+    co_return Result<void>{};
+  }
+
+ private:
+  std::shared_ptr<Http2Stream> stream_;
+  bool finished_ = false;
+};
+
+class Http2Tunnel : public Stream {
+ public:
+  explicit Http2Tunnel(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
+  ~Http2Tunnel() override { abort(); }
+
+  Task<Result<size_t>> read_some(std::span<char> into) override {
+    if (left_.empty()) {
+      RD_CO_TRY(left_, co_await stream_->read_some());
+      if (left_.empty()) co_return size_t{0};
+    }
+    size_t n = std::min(into.size(), left_.size());
+    std::memcpy(into.data(), left_.data(), n);
+    left_ = left_.slice(n);
+    co_return n;
+  }
+  Task<Result<void>> write(BytesList pieces) override { return stream_->write(std::move(pieces)); }
+  Task<Result<void>> shutdown_write() override {
+    stream_->finish({});
+    co_return Result<void>{};
+  }
+  void abort() noexcept override {
+    if (!stream_->out_ended || !stream_->in_ended) stream_->reset(NGHTTP2_CANCEL);
+  }
+
+ private:
+  std::shared_ptr<Http2Stream> stream_;
+  Bytes left_;
+};
+
+}  // namespace
+
+std::unique_ptr<BodyReader> make_http2_body(std::shared_ptr<Http2Stream> stream) {
+  return std::make_unique<Http2Body>(std::move(stream));
+}
+std::unique_ptr<BodyWriter> make_http2_writer(std::shared_ptr<Http2Stream> stream) {
+  return std::make_unique<Http2Writer>(std::move(stream));
+}
+StreamPtr make_http2_tunnel(std::shared_ptr<Http2Stream> stream) {
+  return std::make_unique<Http2Tunnel>(std::move(stream));
+}
+
+}  // namespace redoubt::net

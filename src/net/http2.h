@@ -1,0 +1,109 @@
+// One HTTP/2 connection (RFC 9113) over a Stream, either side, on nghttp2's framing. For net/'s own use.
+//
+// run() reads until the connection ends; a writer task of the same Scope gathers what all streams have to send into
+// large writes. Belongs to one loop. Streams are shared: a handler may outlive the connection and then meets errors
+// only.
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/event.h"
+#include "net/http.h"
+#include "net/stream.h"
+
+struct nghttp2_session;
+
+namespace redoubt::net {
+
+class Http2Connection;
+
+// One request and its response. Bytes in are credited to the peer when read.
+class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
+ public:
+  explicit Http2Stream(Executor executor) : changed(executor) {}
+
+  Task<Result<Bytes>> read_some();
+  // Queues pieces; waits while more than the bound is queued.
+  Task<Result<void>> write(BytesList pieces);
+  void finish(Headers trailers);
+  void reset(uint32_t code);
+  Status broken() const;
+
+  Http2Connection* connection = nullptr;  // null once the connection or the stream is gone
+  int32_t id = 0;
+  Headers in_headers;  // with pseudo-headers
+  Headers in_trailers;
+  size_t in_header_bytes = 0;
+  bool headers_done = false;
+  bool in_ended = false;
+  bool closed = false;
+  uint32_t error_code = 0;
+  std::deque<Bytes> in;
+  std::deque<Bytes> out;
+  size_t out_bytes = 0;
+  bool out_ended = false;
+  bool out_submitted = false;  // a data provider is attached
+  bool out_deferred = false;
+  Headers out_trailers;
+  Event changed;
+  std::unique_ptr<Scope> handler;  // server: the request's task
+};
+
+class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
+ public:
+  struct Options {
+    bool server = true;
+    size_t max_streams = 250;
+    size_t max_header_bytes = 64 * 1024;
+    std::chrono::milliseconds idle_timeout{0};  // server: no stream for so long ends it; 0: never
+    std::chrono::milliseconds ping_interval{0};
+    // Server: called when a request's headers are complete.
+    std::function<void(std::shared_ptr<Http2Stream>)> on_request;
+  };
+  Http2Connection(StreamPtr transport, Options options, Executor executor);
+  ~Http2Connection();
+
+  // Until the connection ends. `already_read` is what came before HTTP/2 was recognised.
+  Task<void> run(std::string already_read = {});
+  // Client: opens a stream. `has_body`: bytes follow by write() and finish().
+  Result<std::shared_ptr<Http2Stream>> request(const Headers& headers, bool has_body);
+  // Server: sends headers; with a body if `has_body`.
+  Result<void> respond(Http2Stream& stream, int status, const Headers& headers, bool has_body);
+  void go_away();
+  void abort();
+  bool usable() const { return !ended_ && !going_away_; }
+  size_t streams() const { return streams_.size(); }
+
+ private:
+  friend class Http2Stream;
+  friend struct Http2Callbacks;
+  Task<void> write_loop();
+  Task<void> ping_loop();
+  void wake_writer() { writable_.notify(); }
+  void end_all();
+
+  StreamPtr transport_;
+  Options options_;
+  Executor executor_;
+  nghttp2_session* session_ = nullptr;
+  std::map<int32_t, std::shared_ptr<Http2Stream>> streams_;
+  Event writable_;
+  Event activity_;
+  BytesList turn_;  // what the writer is collecting
+  size_t turn_bytes_ = 0;
+  std::string small_;  // frames' own bytes, gathered between body pieces
+  bool ended_ = false;
+  bool going_away_ = false;
+  int resets_ = 0;
+  uint64_t received_ = 0;
+};
+
+// The stream's body as a BodyReader, and the stream as a Stream once it is a tunnel.
+std::unique_ptr<BodyReader> make_http2_body(std::shared_ptr<Http2Stream> stream);
+std::unique_ptr<BodyWriter> make_http2_writer(std::shared_ptr<Http2Stream> stream);
+StreamPtr make_http2_tunnel(std::shared_ptr<Http2Stream> stream);
+
+}  // namespace redoubt::net

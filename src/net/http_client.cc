@@ -1,0 +1,369 @@
+#include "net/http_client.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/event.h"
+#include "base/log.h"
+#include "net/http1.h"
+#include "net/http2.h"
+#include "net/limits.h"
+
+namespace redoubt::net {
+
+namespace {
+
+constexpr size_t kMaxResponseHeadBytes = 256 * 1024;
+
+// An HTTP/1.1 connection: idle in the pool, or held by one response's body.
+struct Http1Connection {
+  explicit Http1Connection(StreamPtr s) : stream(std::move(s)), reader(*stream) {}
+  StreamPtr stream;
+  BufferedReader reader;
+};
+
+// Resets the stream when a response is dropped before its end.
+class Http2ResponseBody : public BodyReader {
+ public:
+  Http2ResponseBody(std::shared_ptr<Http2Stream> stream, std::shared_ptr<Http2Connection> connection)
+      : stream_(std::move(stream)), connection_(std::move(connection)) {}
+  ~Http2ResponseBody() override {
+    if (!stream_->in_ended || !stream_->out_ended) stream_->reset(NGHTTP2_CANCEL);
+  }
+  Task<Result<Bytes>> read_some() override { return stream_->read_some(); }
+
+ private:
+  std::shared_ptr<Http2Stream> stream_;
+  std::shared_ptr<Http2Connection> connection_;
+};
+
+struct Pool {
+  std::vector<std::shared_ptr<Http1Connection>> idle;
+  size_t max_idle = 4;
+};
+
+class Http1ResponseBody : public BodyReader {
+ public:
+  Http1ResponseBody(std::shared_ptr<Http1Connection> connection, BodyFraming framing, uint64_t length, bool keep,
+                    std::weak_ptr<Pool> pool)
+      : connection_(std::move(connection)), done_(std::make_shared<bool>(false)), keep_(keep), pool_(std::move(pool)) {
+    body_ = make_http1_body(connection_->reader, framing, length, done_);
+    give_back();
+  }
+  ~Http1ResponseBody() override {
+    if (connection_) connection_->stream->abort();
+  }
+  Task<Result<Bytes>> read_some() override {
+    if (!connection_) co_return Bytes();
+    auto piece = co_await body_->read_some();
+    give_back();
+    co_return piece;
+  }
+
+ private:
+  void give_back() {
+    if (!*done_ || !connection_) return;
+    auto pool = pool_.lock();
+    if (keep_ && pool && pool->idle.size() < pool->max_idle) {
+      pool->idle.push_back(std::move(connection_));
+    } else {
+      connection_->stream->abort();
+    }
+    connection_ = nullptr;
+  }
+  std::shared_ptr<Http1Connection> connection_;
+  std::shared_ptr<bool> done_;
+  std::unique_ptr<BodyReader> body_;
+  bool keep_;
+  std::weak_ptr<Pool> pool_;
+};
+
+std::string host_only(const std::string& host) {
+  auto address = parse_address(host);
+  return address ? address->host : host;
+}
+
+class UpgradedClientStream : public Stream {
+ public:
+  explicit UpgradedClientStream(std::shared_ptr<Http1Connection> connection) : connection_(std::move(connection)) {
+    left_ = Bytes::take(connection_->reader.take_buffered());
+  }
+  ~UpgradedClientStream() override { abort(); }
+  Task<Result<size_t>> read_some(std::span<char> into) override {
+    if (left_.empty()) co_return co_await connection_->stream->read_some(into);
+    size_t n = std::min(into.size(), left_.size());
+    std::memcpy(into.data(), left_.data(), n);
+    left_ = left_.slice(n);
+    co_return n;
+  }
+  Task<Result<void>> write(BytesList pieces) override { return connection_->stream->write(std::move(pieces)); }
+  Task<Result<void>> shutdown_write() override { return connection_->stream->shutdown_write(); }
+  void abort() noexcept override { connection_->stream->abort(); }
+
+ private:
+  std::shared_ptr<Http1Connection> connection_;
+  Bytes left_;
+};
+
+struct Transport {
+  StreamPtr stream;
+  bool http2 = false;
+};
+
+class HttpClientImpl : public HttpClient {
+ public:
+  HttpClientImpl(Executor executor, Options options)
+      : executor_(executor),
+        options_(std::move(options)),
+        scope_(std::make_unique<Scope>(executor, "http client")),
+        dialed_(executor) {
+    pool_->max_idle = options_.max_idle_connections;
+  }
+  ~HttpClientImpl() override {
+    if (http2_) http2_->abort();
+    for (auto& connection : pool_->idle) connection->stream->abort();
+    scope_->cancel();
+  }
+
+  Task<Result<ClientResponse>> send(ClientRequest request) override {
+    // Again only when the server can't have seen the first try: a kept connection that turned out to be closed.
+    for (int attempt = 0;; ++attempt) {
+      bool fresh = false;
+      bool seen = false;
+      auto response = co_await try_send(request, fresh, seen);
+      if (response || fresh || seen || attempt >= 2 || request.body_source) co_return response;
+    }
+  }
+
+  Task<Result<UpgradeResponse>> upgrade(ClientRequest request) override {
+    RD_CO_TRY(Transport transport, co_await dial(true));
+    auto connection = std::make_shared<Http1Connection>(std::move(transport.stream));
+    RD_CO_TRYV(co_await write_http1(*connection, request));
+    RD_CO_TRY(Http1Head head, co_await read_http1_head(*connection, request));
+    UpgradeResponse out;
+    out.status = status_of(head);
+    out.headers = std::move(head.headers);
+    if (out.status == 101) {
+      out.stream = std::make_unique<UpgradedClientStream>(connection);
+      co_return out;
+    }
+    std::optional<uint64_t> length;
+    RD_CO_TRY(BodyFraming framing, body_framing(out.headers, true, length));
+    out.body =
+        std::make_unique<Http1ResponseBody>(connection, framing, length.value_or(0), false, std::weak_ptr<Pool>());
+    co_return out;
+  }
+
+  void drop_idle() override {
+    for (auto& connection : pool_->idle) connection->stream->abort();
+    pool_->idle.clear();
+    // Requests under way keep the old connection alive until they end.
+    if (http2_) {
+      if (http2_->streams() == 0) http2_->abort();
+      http2_ = nullptr;
+    }
+  }
+
+ private:
+  Task<Result<Transport>> dial(bool http1_only) {
+    RD_CO_TRY(StreamPtr raw, co_await options_.dial());
+    Transport out;
+    if (!options_.tls) {
+      out.stream = std::move(raw);
+      out.http2 = options_.http2_prior_knowledge && !http1_only;
+      co_return out;
+    }
+    RD_CO_TRY(TlsStream tls, co_await tls_connect(std::move(raw), options_.tls, host_only(options_.host), http1_only));
+    out.http2 = tls.peer.alpn == "h2";
+    out.stream = std::move(tls.stream);
+    co_return out;
+  }
+
+  Task<Result<ClientResponse>> try_send(const ClientRequest& request, bool& fresh, bool& seen) {
+    // One dial at a time: an HTTP/2 connection then serves all who waited.
+    while (dialing_ && !(http2_ && http2_->usable())) co_await dialed_.wait();
+    if (http2_ && http2_->usable()) co_return co_await send_http2(http2_, request, seen);
+    if (!pool_->idle.empty()) {
+      auto connection = std::move(pool_->idle.back());
+      pool_->idle.pop_back();
+      co_return co_await send_http1(std::move(connection), request, seen);
+    }
+    fresh = true;
+    dialing_ = true;
+    struct Dialed {
+      HttpClientImpl& self;
+      ~Dialed() {
+        self.dialing_ = false;
+        self.dialed_.notify();
+      }
+    };
+    Transport transport;
+    {
+      Dialed dialed{*this};
+      RD_CO_TRY(transport, co_await dial(false));
+      if (transport.http2) {
+        Http2Connection::Options settings;
+        settings.server = false;
+        settings.ping_interval = options_.ping_interval;
+        settings.max_header_bytes = kMaxResponseHeadBytes;
+        http2_ = std::make_shared<Http2Connection>(std::move(transport.stream), std::move(settings), executor_);
+        scope_->spawn(run_connection(http2_));
+      }
+    }
+    if (transport.http2) co_return co_await send_http2(http2_, request, seen);
+    co_return co_await send_http1(std::make_shared<Http1Connection>(std::move(transport.stream)), request, seen);
+  }
+
+  static Task<void> run_connection(std::shared_ptr<Http2Connection> connection) { co_await connection->run(); }
+
+  Task<Result<ClientResponse>> send_http2(std::shared_ptr<Http2Connection> connection, const ClientRequest& request,
+                                          bool& seen) {
+    Headers headers{{":method", request.method},
+                    {":scheme", options_.tls ? "https" : "http"},
+                    {":authority", request.authority.empty() ? options_.host : request.authority},
+                    {":path", request.target}};
+    for (const auto& [name, value] : request.headers) headers.add(name, value);
+    bool has_body = !request.body.empty() || request.body_source;
+    if (!request.body.empty() && !headers.has("content-length"))
+      headers.add("content-length", std::to_string(total_size(request.body)));
+    RD_CO_TRY(auto stream, connection->request(headers, has_body));
+    // From here on a cancelled caller resets the stream.
+    auto body = std::make_unique<Http2ResponseBody>(stream, connection);
+    if (!request.body.empty()) {
+      RD_CO_TRYV(co_await stream->write(request.body));
+      stream->finish({});
+    } else if (request.body_source) {
+      while (true) {
+        RD_CO_TRY(Bytes piece, co_await request.body_source());
+        if (piece.empty()) break;
+        BytesList pieces;
+        pieces.push_back(std::move(piece));
+        RD_CO_TRYV(co_await stream->write(std::move(pieces)));
+      }
+      stream->finish({});
+    }
+    while (!stream->headers_done) {
+      if (stream->closed) {
+        seen = stream->error_code != NGHTTP2_REFUSED_STREAM && stream->error_code != NGHTTP2_CONNECT_ERROR;
+        co_return Error(stream->broken());
+      }
+      if (request.header_timeout.count() == 0) {
+        co_await stream->changed.wait();
+      } else if (!co_await stream->changed.wait_for(request.header_timeout) && !stream->headers_done) {
+        seen = true;
+        co_return timeout(fmt::format("{} {}: no answer within {} ms", request.method, request.target.substr(0, 200),
+                                      request.header_timeout.count()));
+      }
+    }
+    seen = true;
+    ClientResponse out;
+    for (const auto& [name, value] : stream->in_headers) {
+      if (name == ":status") {
+        std::from_chars(value.data(), value.data() + value.size(), out.status);
+      } else {
+        out.headers.add(name, value);
+      }
+    }
+    out.trailers_storage = std::shared_ptr<Headers>(stream, &stream->in_trailers);
+    out.body = std::move(body);
+    co_return out;
+  }
+
+  Task<Result<void>> write_http1(Http1Connection& connection, const ClientRequest& request) {
+    Headers headers{{"host", request.authority.empty() ? options_.host : request.authority}};
+    for (const auto& [name, value] : request.headers) headers.add(name, value);
+    if (request.body_source) {
+      headers.set("transfer-encoding", "chunked");
+    } else if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+               request.method == "PATCH") {
+      headers.set("content-length", std::to_string(total_size(request.body)));
+    }
+    BytesList pieces;
+    pieces.push_back(
+        Bytes::take(fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target) + format_headers(headers)));
+    pieces.insert(pieces.end(), request.body.begin(), request.body.end());
+    RD_CO_TRYV(co_await connection.stream->write(std::move(pieces)));
+    while (request.body_source) {
+      RD_CO_TRY(Bytes piece, co_await request.body_source());
+      BytesList chunk;
+      if (piece.empty()) {
+        chunk.push_back(Bytes::of_static("0\r\n\r\n"));
+        co_return co_await connection.stream->write(std::move(chunk));
+      }
+      chunk.push_back(Bytes::take(fmt::format("{:x}\r\n", piece.size())));
+      chunk.push_back(std::move(piece));
+      chunk.push_back(Bytes::of_static("\r\n"));
+      RD_CO_TRYV(co_await connection.stream->write(std::move(chunk)));
+    }
+    co_return Result<void>{};
+  }
+
+  static int status_of(const Http1Head& head) {
+    int status = 0;
+    if (head.start_line.size() >= 12) std::from_chars(head.start_line.data() + 9, head.start_line.data() + 12, status);
+    return status;
+  }
+
+  Task<Result<Http1Head>> read_http1_head(Http1Connection& connection, const ClientRequest& request) {
+    auto executor = co_await boost::asio::this_coro::executor;
+    Scope deadline(executor, "http1 response deadline");
+    if (request.header_timeout.count() > 0) {
+      deadline.spawn([](Stream& stream, std::chrono::milliseconds limit) -> Task<void> {
+        co_await sleep_for(limit);
+        stream.abort();
+      }(*connection.stream, request.header_timeout));
+    }
+    Result<Http1Head> out = service_unavailable("no response");
+    while (true) {
+      auto text = co_await connection.reader.read_head(kMaxResponseHeadBytes);
+      if (!text) {
+        out = Error(text.error());
+      } else if (text->empty()) {
+        out = service_unavailable("EOF: the server closed the connection before it answered");
+      } else {
+        out = parse_http1_head(*text);
+        if (out && !out->start_line.starts_with("HTTP/1.")) out = service_unavailable("malformed HTTP response");
+        if (out && status_of(*out) / 100 == 1 && status_of(*out) != 101) continue;
+      }
+      break;
+    }
+    co_await deadline.join();
+    co_return out;
+  }
+
+  Task<Result<ClientResponse>> send_http1(std::shared_ptr<Http1Connection> connection, const ClientRequest& request,
+                                          bool& seen) {
+    RD_CO_TRYV(co_await write_http1(*connection, request));
+    RD_CO_TRY(Http1Head head, co_await read_http1_head(*connection, request));
+    seen = true;
+    ClientResponse out;
+    out.status = status_of(head);
+    bool no_body = request.method == "HEAD" || out.status == 204 || out.status == 304;
+    std::optional<uint64_t> length;
+    RD_CO_TRY(BodyFraming framing, body_framing(head.headers, true, length));
+    if (no_body) framing = BodyFraming::None;
+    bool keep = framing != BodyFraming::UntilClose && !head.headers.has_token("connection", "close");
+    out.headers = std::move(head.headers);
+    out.body = std::make_unique<Http1ResponseBody>(connection, framing, length.value_or(0), keep, pool_);
+    co_return out;
+  }
+
+  Executor executor_;
+  Options options_;
+  std::unique_ptr<Scope> scope_;
+  std::shared_ptr<Pool> pool_ = std::make_shared<Pool>();
+  std::shared_ptr<Http2Connection> http2_;
+  bool dialing_ = false;
+  Event dialed_;
+};
+
+}  // namespace
+
+Headers ClientResponse::trailers() const {
+  return trailers_storage ? *trailers_storage : Headers();
+}
+
+std::unique_ptr<HttpClient> HttpClient::make(Executor executor, Options options) {
+  return std::make_unique<HttpClientImpl>(executor, std::move(options));
+}
+
+}  // namespace redoubt::net

@@ -1,0 +1,29 @@
+// Every bound of net/, with its reason.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace redoubt::net {
+
+// One read from a socket: a full TLS record and then some.
+inline constexpr size_t kReadBufferBytes = 32 * 1024;
+// TLS plaintext a record (RFC 8446, 5.1).
+inline constexpr size_t kTlsRecordBytes = 16 * 1024;
+// Ciphertext that may wait for the socket before a writer does.
+inline constexpr size_t kTlsFlushBytes = 256 * 1024;
+// Plain bytes that one turn of the HTTP/2 writer collects over all streams of a connection.
+inline constexpr size_t kHttp2TurnBytes = 256 * 1024;
+// What a peer may send on one stream before we read it, and on a connection.
+inline constexpr int32_t kHttp2StreamWindow = 1 << 20;
+inline constexpr int32_t kHttp2ConnectionWindow = 4 << 20;
+// Body bytes a streaming writer may have queued before write() waits.
+inline constexpr size_t kBodyQueueBytes = 64 * 1024;
+// Streams that a client may reset in a row beyond those it lets finish (CVE-2023-44487).
+inline constexpr int kMaxResetsInARow = 200;
+// A chunk-size line of HTTP/1.1 with its extensions.
+inline constexpr size_t kMaxChunkLineBytes = 256;
+// Handshakes that take longer are somebody holding a connection open.
+inline constexpr std::chrono::seconds kHandshakeTimeout{10};
+
+}  // namespace redoubt::net

@@ -1,0 +1,73 @@
+#include "net/socket_stream.h"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+namespace redoubt::net {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Buffers handed to the kernel in one call.
+constexpr size_t kMaxGather = 64;
+
+class SocketStream : public Stream {
+ public:
+  explicit SocketStream(Socket socket) : socket_(std::move(socket)) {}
+  ~SocketStream() override { abort(); }
+
+  Task<Result<size_t>> read_some(std::span<char> into) override {
+    boost::system::error_code error;
+    size_t n = co_await socket_.async_read_some(asio::buffer(into.data(), into.size()),
+                                                asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::eof) co_return size_t{0};
+    if (error) co_return failed("read", error);
+    co_return n;
+  }
+
+  Task<Result<void>> write(BytesList pieces) override {
+    std::vector<asio::const_buffer> buffers;
+    for (size_t i = 0; i < pieces.size();) {
+      buffers.clear();
+      for (; i < pieces.size() && buffers.size() < kMaxGather; ++i) {
+        if (!pieces[i].empty()) buffers.emplace_back(pieces[i].data(), pieces[i].size());
+      }
+      if (buffers.empty()) break;
+      boost::system::error_code error;
+      co_await asio::async_write(socket_, buffers, asio::redirect_error(asio::use_awaitable, error));
+      if (error) co_return failed("write", error);
+    }
+    co_return Result<void>{};
+  }
+
+  Task<Result<void>> shutdown_write() override {
+    boost::system::error_code error;
+    socket_.shutdown(Socket::shutdown_send, error);
+    if (error && error != asio::error::not_connected) co_return failed("shutdown", error);
+    co_return Result<void>{};
+  }
+
+  void abort() noexcept override {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+  }
+
+ private:
+  static Error failed(const char* what, const boost::system::error_code& error) {
+    if (error == asio::error::operation_aborted)
+      return service_unavailable(fmt::format("{}: the connection was closed on this side", what));
+    return service_unavailable(fmt::format("{}: {}", what, error.message()));
+  }
+
+  Socket socket_;
+};
+
+}  // namespace
+
+StreamPtr make_socket_stream(Socket socket) {
+  return std::make_unique<SocketStream>(std::move(socket));
+}
+
+}  // namespace redoubt::net

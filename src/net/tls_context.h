@@ -1,0 +1,26 @@
+// OpenSSL's pieces that tls.cc and tls_stream.cc share. For net/'s own use.
+#pragma once
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/tls.h"
+
+namespace redoubt::net {
+
+using X509Ptr = std::unique_ptr<X509, decltype(&X509_free)>;
+using SslCtxPtr = std::shared_ptr<SSL_CTX>;
+
+// The oldest queued OpenSSL error as text; empties the queue.
+std::string openssl_error();
+Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem);
+
+// Runs a handshake; `verify` (client) decides about the server before anything is sent to it.
+Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bool server, std::string server_name,
+                                      std::function<Result<void>(SSL*)> verify = {}, bool http1_only = false);
+
+}  // namespace redoubt::net

@@ -1,0 +1,219 @@
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <boost/asio/ip/address.hpp>
+
+#include "base/event.h"
+#include "net/limits.h"
+#include "net/tls_context.h"
+
+namespace redoubt::net {
+
+namespace {
+
+// What OpenSSL reads from and writes to: two buffers in memory, so that any Stream can carry the records.
+struct Buffers {
+  std::string in;
+  size_t in_used = 0;
+  std::string out;
+};
+
+BIO_METHOD* memory_method() {
+  static BIO_METHOD* method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "redoubt");
+    BIO_meth_set_write_ex(m, [](BIO* bio, const char* data, size_t size, size_t* written) {
+      static_cast<Buffers*>(BIO_get_data(bio))->out.append(data, size);
+      *written = size;
+      return 1;
+    });
+    BIO_meth_set_read_ex(m, [](BIO* bio, char* data, size_t size, size_t* got) {
+      auto& b = *static_cast<Buffers*>(BIO_get_data(bio));
+      BIO_clear_retry_flags(bio);
+      size_t n = std::min(size, b.in.size() - b.in_used);
+      if (n == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+      }
+      std::memcpy(data, b.in.data() + b.in_used, n);
+      b.in_used += n;
+      if (b.in_used == b.in.size()) {
+        b.in.clear();
+        b.in_used = 0;
+      }
+      *got = n;
+      return 1;
+    });
+    BIO_meth_set_ctrl(m, [](BIO*, int command, long, void*) -> long { return command == BIO_CTRL_FLUSH ? 1 : 0; });
+    return m;
+  }();
+  return method;
+}
+
+class TlsStreamImpl : public Stream {
+ public:
+  TlsStreamImpl(StreamPtr transport, SslCtxPtr context, Executor executor)
+      : transport_(std::move(transport)),
+        context_(std::move(context)),
+        ssl_(SSL_new(context_.get()), SSL_free),
+        flushed_(executor) {
+    BIO* bio = BIO_new(memory_method());
+    BIO_set_data(bio, &buffers_);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_.get(), bio, bio);
+  }
+
+  SSL* ssl() { return ssl_.get(); }
+
+  Task<Result<void>> handshake() {
+    while (true) {
+      ERR_clear_error();
+      int result = SSL_do_handshake(ssl_.get());
+      int error = SSL_get_error(ssl_.get(), result);
+      std::string reason = error == SSL_ERROR_SSL ? openssl_error() : "";
+      RD_CO_TRYV(co_await flush());
+      if (result == 1) co_return Result<void>{};
+      if (error != SSL_ERROR_WANT_READ) co_return service_unavailable("tls: handshake failed: " + reason);
+      RD_CO_TRY(size_t n, co_await fill());
+      if (n == 0) co_return service_unavailable("tls: the peer closed the connection during the handshake");
+    }
+  }
+
+  Task<Result<size_t>> read_some(std::span<char> into) override {
+    while (true) {
+      ERR_clear_error();
+      size_t got = 0;
+      int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
+      if (result == 1) co_return got;
+      int error = SSL_get_error(ssl_.get(), result);
+      if (error == SSL_ERROR_ZERO_RETURN) co_return size_t{0};
+      if (error != SSL_ERROR_WANT_READ) co_return service_unavailable("tls: " + openssl_error());
+      if (!buffers_.out.empty()) RD_CO_TRYV(co_await flush());
+      RD_CO_TRY(size_t n, co_await fill());
+      if (n == 0) co_return size_t{0};
+    }
+  }
+
+  Task<Result<void>> write(BytesList pieces) override {
+    std::string record;  // small pieces are gathered, so that records are full
+    for (const Bytes& piece : pieces) {
+      std::string_view rest = piece.view();
+      if (!record.empty() || rest.size() < kTlsRecordBytes / 4) {
+        if (record.capacity() == 0) record.reserve(kTlsRecordBytes);
+        size_t n = std::min(kTlsRecordBytes - record.size(), rest.size());
+        record.append(rest.substr(0, n));
+        rest.remove_prefix(n);
+        if (record.size() == kTlsRecordBytes) {
+          RD_CO_TRYV(encrypt(record));
+          record.clear();
+        }
+      }
+      while (rest.size() >= kTlsRecordBytes) {
+        RD_CO_TRYV(encrypt(rest.substr(0, kTlsRecordBytes)));
+        rest.remove_prefix(kTlsRecordBytes);
+        if (buffers_.out.size() >= kTlsFlushBytes) RD_CO_TRYV(co_await flush());
+      }
+      record.append(rest);
+    }
+    if (!record.empty()) RD_CO_TRYV(encrypt(record));
+    co_return co_await flush();
+  }
+
+  Task<Result<void>> shutdown_write() override {
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());
+    ERR_clear_error();
+    RD_CO_TRYV(co_await flush());
+    co_return co_await transport_->shutdown_write();
+  }
+
+  void abort() noexcept override { transport_->abort(); }
+
+ private:
+  Result<void> encrypt(std::string_view plain) {
+    while (!plain.empty()) {
+      ERR_clear_error();
+      size_t written = 0;
+      if (SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &written) != 1)
+        return service_unavailable("tls: write: " + openssl_error());
+      plain.remove_prefix(written);
+    }
+    return {};
+  }
+
+  Task<Result<size_t>> fill() {
+    if (!read_buffer_) read_buffer_ = std::make_unique_for_overwrite<char[]>(kReadBufferBytes);
+    auto got = co_await transport_->read_some({read_buffer_.get(), kReadBufferBytes});
+    if (got) buffers_.in.append(read_buffer_.get(), *got);
+    co_return got;
+  }
+
+  // Sends what OpenSSL has written. Reads and writes may both need this: one sends, the other waits for it.
+  Task<Result<void>> flush() {
+    while (flushing_) co_await flushed_.wait();
+    if (buffers_.out.empty()) co_return Result<void>{};
+    flushing_ = true;
+    struct Done {
+      TlsStreamImpl& self;
+      ~Done() {
+        self.flushing_ = false;
+        self.flushed_.notify();
+      }
+    } done{*this};
+    while (!buffers_.out.empty()) {
+      BytesList pieces;
+      pieces.push_back(Bytes::take(std::exchange(buffers_.out, std::string())));
+      RD_CO_TRYV(co_await transport_->write(std::move(pieces)));
+    }
+    co_return Result<void>{};
+  }
+
+  StreamPtr transport_;
+  SslCtxPtr context_;
+  Buffers buffers_;
+  std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
+  std::unique_ptr<char[]> read_buffer_;
+  bool flushing_ = false;
+  Event flushed_;
+};
+
+}  // namespace
+
+Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bool server, std::string server_name,
+                                      std::function<Result<void>(SSL*)> verify, bool http1_only) {
+  auto executor = co_await boost::asio::this_coro::executor;
+  auto stream = std::make_unique<TlsStreamImpl>(std::move(transport), std::move(context), executor);
+  SSL* ssl = stream->ssl();
+  if (server) {
+    SSL_set_accept_state(ssl);
+  } else {
+    SSL_set_connect_state(ssl);
+    if (http1_only) SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>("\x08http/1.1"), 9);
+    boost::system::error_code no_address;
+    boost::asio::ip::make_address(server_name, no_address);
+    if (no_address && !server_name.empty()) SSL_set_tlsext_host_name(ssl, server_name.c_str());
+  }
+  RD_CO_TRYV(co_await stream->handshake());
+  if (verify) RD_CO_TRYV(verify(ssl));
+  TlsStream out;
+  out.peer.version = SSL_get_version(ssl);
+  const unsigned char* alpn = nullptr;
+  unsigned alpn_size = 0;
+  SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
+  out.peer.alpn.assign(reinterpret_cast<const char*>(alpn), alpn_size);
+  if (const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) out.peer.server_name = name;
+  auto add = [&out](X509* certificate) {
+    unsigned char* der = nullptr;
+    int size = i2d_X509(certificate, &der);
+    if (size > 0) out.peer.certificates_der.emplace_back(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+    OPENSSL_free(der);
+  };
+  X509Ptr leaf(SSL_get1_peer_certificate(ssl), X509_free);
+  if (leaf) add(leaf.get());
+  // A server's chain leaves the client's leaf out, a client's chain begins with the server's.
+  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+  for (int i = server ? 0 : 1; leaf && i < sk_X509_num(chain) && i < 10; ++i) add(sk_X509_value(chain, i));
+  out.stream = std::move(stream);
+  co_return out;
+}
+
+}  // namespace redoubt::net
