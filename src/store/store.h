@@ -89,6 +89,8 @@ class Snapshot {
   virtual ~Snapshot() = default;
   virtual Revision revision() const = 0;  // the store's revision this is a view of
   virtual size_t size() const = 0;
+  // Equal for two snapshots exactly when they hold the same objects at the same revisions (while either is held).
+  virtual const void* identity() const = 0;
   virtual ObjectPtr find(std::string_view key) const = 0;
   // Calls `visit` for each object whose key starts with `prefix` and is >= `from` (when not empty), in key order, until
   // it gives false.
