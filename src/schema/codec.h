@@ -52,6 +52,10 @@ std::string to_json(const Value& value, const Type* type);
 Result<std::string> to_protobuf(const Value& value, const Type& type);
 Result<std::string> to_protobuf_message(const Value& value, const Type& type);
 
+// A metav1.WatchEvent as a protobuf watch stream frames it (without the length before it): `object` is what to_protobuf
+// gave.
+std::string watch_event_protobuf(std::string_view event_type, std::string_view object);
+
 // YAML with sorted keys, as upstream answers application/yaml.
 std::string to_yaml(const Value& value);
 

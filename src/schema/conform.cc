@@ -2,12 +2,12 @@
 
 #include "base/encoding.h"
 #include "schema/codec.h"
+#include "schema/decode_helpers.h"
+#include "schema/protobuf.h"
 #include "schema/scalars.h"
 
 namespace redoubt::schema {
 namespace {
-
-constexpr size_t kMaxWarnings = 50;
 
 std::string_view kind_word(const Value& value) {
   switch (value.kind()) {
@@ -79,70 +79,82 @@ std::string go_type(const Field& field, bool element) {
   return base;
 }
 
+std::string_view short_name(const Type& type) {
+  size_t dot = type.name.rfind('.');
+  return dot == std::string_view::npos ? type.name : type.name.substr(dot + 1);
+}
+
+std::string_view trimmed(std::string_view text) {
+  size_t from = text.find_first_not_of(" \t\r\n");
+  if (from == std::string_view::npos) return {};
+  return text.substr(from, text.find_last_not_of(" \t\r\n") - from + 1);
+}
+
 class Conformer {
  public:
   Conformer(Arena& arena, DecodeWarnings* warnings) : arena_(arena), warnings_(warnings) {}
 
-  Result<void> message(Value& value, const Type& type, std::string_view owner) {
-    if (type.list_wrapper) return list(value, type.fields[0]);
-    if (!value.is_object()) return mismatch(value, owner, go_type(type));
-    size_t mark = path_.size();
-    for (size_t i = 0; i < value.size();) {
-      Member& member = value.begin_members()[i];
-      const Field* field = find_field(type, member.key);
-      if (field == nullptr && type.preserve_unknown) {
-        ++i;
-        continue;
-      }
-      push_name(member.key);
-      if (field == nullptr) {
-        warn();
-        path_.resize(mark);
-        value.erase(member.key);
-        continue;
-      }
-      if (member.value.is_null() && field->kind != FieldKind::Json) {
-        path_.resize(mark);
-        value.erase(member.key);  // null is absent, as Go reads it
-        continue;
-      }
-      RD_TRYV(this->field(member.value, *field, type));
-      path_.resize(mark);
-      if (is_noise(member.value, *field)) {
-        value.erase(member.key);
-        continue;
-      }
-      ++i;
+  Result<void> top(Value& value, const Type& type) {
+    if (!type.list_wrapper && !value.is_object()) {
+      return bad_request(
+          fmt::format("json: cannot unmarshal {} into Go value of type {}", kind_word(value), go_type(type)));
     }
-    return {};
+    return message(value, type, type, nullptr);
   }
 
  private:
-  Result<void> field(Value& value, const Field& field, const Type& owner) {
-    std::string_view owner_name = owner.name;
+  // One value at its place in the object, for complaints.
+  struct Place {
+    const Type& owner;
+    const PathFrame* path;
+  };
+
+  Result<void> message(Value& value, const Type& type, const Type& owner, const PathFrame* path) {
+    if (type.list_wrapper) return list(value, type.fields[0], {owner, path});
+    if (!value.is_object()) return mismatch(value, {owner, path}, go_type(type));
+    Member* all = value.begin_members();
+    size_t size = value.size(), kept = 0;
+    for (size_t i = 0; i < size; ++i) {
+      Member& member = all[i];
+      const Field* field = find_field(type, member.key);
+      PathFrame here{path, PathFrame::Step::Field, member.key};
+      if (field == nullptr) {
+        if (type.preserve_unknown) {
+          all[kept++] = member;
+        } else {
+          warn(here);
+        }
+        continue;
+      }
+      if (member.value.is_null()) continue;  // null is absent, as Go reads it
+      RD_TRYV(this->field(member.value, *field, {type, &here}));
+      if (!is_noise(member.value, *field)) all[kept++] = member;
+    }
+    value.truncate(kept);
+    return {};
+  }
+
+  Result<void> field(Value& value, const Field& field, const Place& place) {
     if (field.map) {
-      if (!value.is_object()) return mismatch(value, owner_name, go_type(field, false));
-      size_t mark = path_.size();
+      if (!value.is_object()) return mismatch(value, place, go_type(field, false));
       for (Member& member : members(value)) {
-        push_name(member.key);
+        PathFrame here{place.path, PathFrame::Step::Key, member.key};
         if (member.value.is_null()) member.value = zero_of(field);
-        RD_TRYV(single(member.value, field, owner_name));
-        path_.resize(mark);
+        RD_TRYV(single(member.value, field, {place.owner, &here}));
       }
       return {};
     }
-    if (field.repeated) return list(value, field, owner_name);
-    return single(value, field, owner_name);
+    if (field.repeated) return list(value, field, place);
+    return single(value, field, place);
   }
 
-  Result<void> list(Value& value, const Field& field, std::string_view owner = {}) {
-    if (!value.is_array()) return mismatch(value, owner, go_type(field, false));
-    size_t mark = path_.size();
-    for (size_t i = 0; i < value.size(); ++i) {
-      path_ += fmt::format("[{}]", i);
-      if (value.at(i).is_null()) value.at(i) = zero_of(field);
-      RD_TRYV(single(value.at(i), field, owner));
-      path_.resize(mark);
+  Result<void> list(Value& value, const Field& field, const Place& place) {
+    if (!value.is_array()) return mismatch(value, place, go_type(field, false));
+    PathFrame here{place.path, PathFrame::Step::Item, {}, 0};
+    for (Value& item : items(value)) {
+      if (item.is_null()) item = zero_of(field);
+      RD_TRYV(single(item, field, {place.owner, &here}));
+      ++here.index;
     }
     return {};
   }
@@ -161,6 +173,8 @@ class Conformer {
         return field.type->list_wrapper ? Value::array(arena_) : Value::object(arena_);
       case FieldKind::Quantity:
         return Value::string("0");
+      case FieldKind::Duration:
+        return Value::string("0s");
       case FieldKind::Json:
       case FieldKind::RawExtension:
       case FieldKind::FieldsV1:
@@ -170,26 +184,15 @@ class Conformer {
     }
   }
 
-  Result<void> single(Value& value, const Field& field, std::string_view owner) {
-    auto wrong = [&] { return mismatch(value, owner, go_type(field, true)); };
+  Result<void> single(Value& value, const Field& field, const Place& place) {
+    auto wrong = [&] { return mismatch(value, place, go_type(field, true)); };
     switch (field.kind) {
       case FieldKind::Bool:
         if (!value.is_bool()) return wrong();
         return {};
       case FieldKind::Int32:
-      case FieldKind::Int64: {
-        if (value.kind() == Value::Kind::Double) {
-          double number = value.as_double();
-          if (number != std::floor(number) || std::abs(number) > 9.2e18) return wrong();
-          value = Value::integer(static_cast<int64_t>(number));
-        }
-        if (!value.is_int()) return wrong();
-        if (field.kind == FieldKind::Int32 && (value.as_int() > INT32_MAX || value.as_int() < INT32_MIN)) {
-          return bad_request(fmt::format("json: cannot unmarshal number {} into Go struct field {}.{} of type int32",
-                                         value.as_int(), short_name(owner), path_));
-        }
-        return {};
-      }
+      case FieldKind::Int64:
+        return integer(value, field, place);
       case FieldKind::Double:
         if (!value.is_number()) return wrong();
         return {};
@@ -199,63 +202,118 @@ class Conformer {
       case FieldKind::Bytes: {
         if (!value.is_string()) return wrong();
         auto decoded = base64_decode(value.as_string());
-        if (!decoded) return bad_request(fmt::format("illegal base64 data in field {}", path_));
+        if (!decoded) return bad_request(fmt::format("illegal base64 data in field {}", path_text(place.path)));
         std::string canonical = base64_encode(*decoded);
         if (canonical != value.as_string()) value = Value::string(arena_.copy(canonical));
         return {};
       }
       case FieldKind::Message:
-        return message(value, *field.type, owner);
-      case FieldKind::Quantity: {
-        std::string number;
-        if (value.is_number()) {
-          number = to_json(value, nullptr);
-        } else if (value.is_string()) {
-          number = std::string(value.as_string());
-        } else {
-          return wrong();
-        }
-        auto quantity = Quantity::parse(number);
-        if (!quantity) {
-          return bad_request(
-              fmt::format("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$' "
-                          "(field {}, value \"{}\")",
-                          path_, number.substr(0, 64)));
-        }
-        value = Value::string(arena_.copy(quantity->to_string()));
-        return {};
-      }
+        return message(value, *field.type, place.owner, place.path);
+      case FieldKind::Quantity:
+        return quantity(value, field, place);
       case FieldKind::IntOrString:
         if (value.is_string()) return {};
-        if (!value.is_int() || value.as_int() > INT32_MAX || value.as_int() < INT32_MIN) return wrong();
-        return {};
+        return integer(value, field, place);
       case FieldKind::Time:
-      case FieldKind::MicroTime: {
-        if (!value.is_string()) return wrong();
-        if (value.as_string().empty()) return {};
-        auto time = parse_rfc3339(value.as_string());
-        if (!time)
-          return bad_request(
-              fmt::format("parsing time \"{}\" as RFC 3339 failed (field {})", value.as_string().substr(0, 64), path_));
-        std::string canonical = field.kind == FieldKind::Time ? format_rfc3339(*time) : format_rfc3339_micro(*time);
-        if (canonical != value.as_string()) value = Value::string(arena_.copy(canonical));
-        return {};
-      }
+      case FieldKind::MicroTime:
+        return time(value, field, place);
       case FieldKind::Duration: {
         if (!value.is_string()) return wrong();
         auto duration = parse_go_duration(value.as_string());
-        if (!duration)
-          return bad_request(
-              fmt::format("time: invalid duration \"{}\" (field {})", value.as_string().substr(0, 64), path_));
+        if (!duration) {
+          return bad_request(fmt::format("time: invalid duration \"{}\" (field {})",
+                                         value.as_string().substr(0, kShownBytes), path_text(place.path)));
+        }
         value = Value::string(arena_.copy(format_go_duration(*duration)));
         return {};
       }
       case FieldKind::RawExtension:
+        return {};
       case FieldKind::FieldsV1:
         if (!value.is_object() && !value.is_null()) return wrong();
         return {};
       case FieldKind::Json:
-        return {};
+        return json(value, field, place);
+    }
+    return {};
+  }
+
+  Result<void> integer(Value& value, const Field& field, const Place& place) {
+    if (value.kind() == Value::Kind::Double) {
+      double number = value.as_double();
+      if (number != std::floor(number) || std::abs(number) > kLargestWholeDouble)
+        return no_integer(value, field, place);
+      value = Value::integer(static_cast<int64_t>(number));
+    }
+    if (!value.is_int()) return mismatch(value, place, go_type(field, true));
+    bool is_64 = field.kind == FieldKind::Int64;
+    if (!is_64 && (value.as_int() > INT32_MAX || value.as_int() < INT32_MIN)) return no_integer(value, field, place);
+    return {};
+  }
+
+  Error no_integer(const Value& value, const Field& field, const Place& place) {
+    return bad_request(fmt::format("json: cannot unmarshal number {} into Go struct field {}.{} of type {}",
+                                   to_json(value, nullptr), short_name(place.owner), field_path_text(place.path),
+                                   field.kind == FieldKind::Int64 ? "int64" : "int32"));
+  }
+
+  Result<void> quantity(Value& value, const Field& field, const Place& place) {
+    if (!value.is_number() && !value.is_string()) return mismatch(value, place, go_type(field, true));
+    std::string number = value.is_number() ? to_json(value, nullptr) : std::string(trimmed(value.as_string()));
+    auto quantity = Quantity::parse(number);
+    if (!quantity) {
+      size_t tail = number.find_first_not_of("+-0123456789.");
+      bool bad_suffix =
+          tail != 0 && tail != std::string::npos && number.find_first_not_of("eEinumkKMGTP", tail) == std::string::npos;
+      return bad_request(fmt::format(
+          "{} (field {}, value \"{}\")",
+          bad_suffix ? "unable to parse quantity's suffix"
+                     : "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+          path_text(place.path), number.substr(0, kShownBytes)));
+    }
+    std::string canonical = quantity->to_string();
+    if (!value.is_string() || canonical != value.as_string()) value = Value::string(arena_.copy(canonical));
+    return {};
+  }
+
+  Result<void> time(Value& value, const Field& field, const Place& place) {
+    if (!value.is_string()) return mismatch(value, place, go_type(field, true));
+    if (value.as_string().empty()) return {};
+    auto time = parse_rfc3339(value.as_string());
+    if (!time || *time < Timestamp(std::chrono::seconds(kFirstSecond)) ||
+        *time >= Timestamp(std::chrono::seconds(kLastSecond + 1))) {
+      return bad_request(
+          fmt::format("parsing time \"{}\" as \"2006-01-02T15:04:05Z07:00\": it is no such time (field {})",
+                      value.as_string().substr(0, kShownBytes), path_text(place.path)));
+    }
+    bool is_zero = *time == Timestamp(std::chrono::seconds(kFirstSecond));
+    std::string canonical = is_zero                         ? std::string()
+                            : field.kind == FieldKind::Time ? format_rfc3339(*time)
+                                                            : format_rfc3339_micro(*time);
+    if (canonical != value.as_string()) value = Value::string(arena_.copy(canonical));
+    return {};
+  }
+
+  // Schemas in a CRD's schema, where JSON lets a list or a boolean stand for one too.
+  Result<void> json(Value& value, const Field& field, const Place& place) {
+    JsonForm form = json_form(place.owner, field);
+    if (form == JsonForm::Any || value.is_null()) return {};
+    if (value.is_object()) return message(value, place.owner, place.owner, place.path);
+    if (form == JsonForm::SchemaOrBool) {
+      if (!value.is_bool()) return bad_request(fmt::format("{} must be a boolean or a schema", path_text(place.path)));
+      return {};
+    }
+    if (!value.is_array()) {
+      return bad_request(fmt::format("{} must be a schema or a list", path_text(place.path)));
+    }
+    PathFrame here{place.path, PathFrame::Step::Item, {}, 0};
+    for (Value& item : items(value)) {
+      if (form == JsonForm::SchemaOrArray) {
+        RD_TRYV(message(item, place.owner, place.owner, &here));
+      } else if (!item.is_string()) {
+        return mismatch(item, {place.owner, &here}, "string");
+      }
+      ++here.index;
     }
     return {};
   }
@@ -270,7 +328,7 @@ class Conformer {
       case Value::Kind::Bool:
         return !value.as_bool();
       case Value::Kind::Int:
-        return value.as_int() == 0 && field.kind != FieldKind::IntOrString;
+        return value.as_int() == 0;
       case Value::Kind::Double:
         return value.as_double() == 0;
       case Value::Kind::String:
@@ -284,36 +342,30 @@ class Conformer {
     }
   }
 
-  static std::string_view short_name(std::string_view owner) {
-    size_t dot = owner.rfind('.');
-    return dot == std::string_view::npos ? owner : owner.substr(dot + 1);
-  }
-
-  Error mismatch(const Value& value, std::string_view owner, std::string_view wanted) {
+  Error mismatch(const Value& value, const Place& place, std::string_view wanted) {
     return bad_request(fmt::format("json: cannot unmarshal {} into Go struct field {}.{} of type {}", kind_word(value),
-                                   short_name(owner), path_, wanted));
+                                   short_name(place.owner), field_path_text(place.path), wanted));
   }
 
-  void push_name(std::string_view name) {
-    if (!path_.empty()) path_ += '.';
-    path_ += name;
-  }
-
-  void warn() {
-    if (warnings_ != nullptr && warnings_->strict.size() < kMaxWarnings) {
-      warnings_->strict.push_back(fmt::format("unknown field \"{}\"", path_));
+  void warn(const PathFrame& here) {
+    if (warnings_ != nullptr && warnings_->strict.size() < kMaxStrictWarnings) {
+      warnings_->strict.push_back(fmt::format("unknown field \"{}\"", path_text(&here)));
     }
   }
 
+  // How much of a wrong value a message shows.
+  static constexpr size_t kShownBytes = 64;
+  // Below 2^63, where a double can still be turned into an integer.
+  static constexpr double kLargestWholeDouble = 9.2e18;
+
   Arena& arena_;
   DecodeWarnings* warnings_;
-  std::string path_;
 };
 
 }  // namespace
 
 Result<void> conform(Value& value, const Type& type, Arena& arena, DecodeWarnings* warnings) {
-  return Conformer(arena, warnings).message(value, type, type.name);
+  return Conformer(arena, warnings).top(value, type);
 }
 
 }  // namespace redoubt::schema

@@ -1,18 +1,31 @@
+#include <simdjson.h>
+
 #include <charconv>
 #include <cmath>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "schema/codec.h"
+#include "schema/decode_helpers.h"
 
 namespace redoubt::schema {
 namespace {
 
 // Objects up to this many members are searched for duplicates one by one; larger ones by hash.
 constexpr size_t kSmallObject = 16;
-// As many strict complaints as one answer carries.
-constexpr size_t kMaxWarnings = 50;
 
-// A strict RFC 8259 parser that works on the bytes in place; strings without escapes stay views of the input's copy.
+// Of eight characters, the number before the first that ends a run of plain text: quote, backslash, control.
+size_t plain_prefix(const char* at) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+  uint64_t word;
+  std::memcpy(&word, at, 8);
+  auto zero_bytes = [](uint64_t x) { return (x - kOnes) & ~x & kHighs; };
+  uint64_t stops =
+      zero_bytes(word ^ (kOnes * '"')) | zero_bytes(word ^ (kOnes * '\\')) | ((word - kOnes * 0x20) & ~word & kHighs);
+  if constexpr (std::endian::native == std::endian::big) return stops == 0 ? 8 : 0;
+  return stops == 0 ? 8 : static_cast<size_t>(std::countr_zero(stops)) / 8;
+}
+
+// A strict RFC 8259 parser that works on the bytes in place; strings without escapes stay views of the input.
 class Parser {
  public:
   Parser(std::string_view text, Arena& arena, const DecodeLimits& limits, DecodeWarnings* warnings)
@@ -21,13 +34,14 @@ class Parser {
         end_(text.data() + text.size()),
         arena_(arena),
         limits_(limits),
-        warnings_(warnings) {}
+        warnings_(warnings),
+        valid_utf8_(simdjson::validate_utf8(text.data(), text.size())) {}
 
   Result<Value> parse() {
     Value value;
     skip_blanks();
     if (at_ == end_) return bad_request("unexpected end of JSON input");
-    if (!parse_value(value, 0)) return bad_request(std::move(error_));
+    if (!parse_value(value, 0, nullptr)) return bad_request(std::move(error_));
     skip_blanks();
     if (at_ != end_) {
       fail_at(at_, "after top-level value");
@@ -53,14 +67,14 @@ class Parser {
     return fail(fmt::format("invalid character '{}' {} at offset {}", shown, context, where - begin_));
   }
 
-  bool parse_value(Value& out, size_t depth) {
+  bool parse_value(Value& out, size_t depth, const PathFrame* path) {
     if (depth > limits_.max_depth) return fail(fmt::format("exceeded max depth of {}", limits_.max_depth));
     if (at_ == end_) return fail_at(at_, "");
     switch (*at_) {
       case '{':
-        return parse_object(out, depth);
+        return parse_object(out, depth, path);
       case '[':
-        return parse_array(out, depth);
+        return parse_array(out, depth, path);
       case '"': {
         std::string_view text;
         if (!parse_string(text)) return false;
@@ -162,10 +176,12 @@ class Parser {
 
   bool parse_string(std::string_view& out) {
     const char* start = ++at_;
+    for (size_t plain = 8; plain == 8 && end_ - at_ >= 8; at_ += plain) plain = plain_prefix(at_);
     while (at_ != end_ && *at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20) ++at_;
     if (at_ == end_) return fail_at(at_, "");
     if (*at_ == '"') {
       out = {start, static_cast<size_t>(at_ - start)};
+      if (!valid_utf8_) out = clean_utf8(out, arena_);
       ++at_;
       return true;
     }
@@ -227,10 +243,11 @@ class Parser {
     }
     ++at_;
     out = arena_.copy(text);
+    if (!valid_utf8_) out = clean_utf8(out, arena_);
     return true;
   }
 
-  bool parse_array(Value& out, size_t depth) {
+  bool parse_array(Value& out, size_t depth, const PathFrame* path) {
     out = Value::array(arena_);
     ++at_;
     skip_blanks();
@@ -238,13 +255,11 @@ class Parser {
       ++at_;
       return true;
     }
-    size_t path = path_.size();
-    for (size_t i = 0;; ++i) {
+    PathFrame here{path, PathFrame::Step::Item, {}, 0};
+    for (;; ++here.index) {
       skip_blanks();
       Value item;
-      if (warnings_ != nullptr) path_ += fmt::format("[{}]", i);
-      if (!parse_value(item, depth + 1)) return false;
-      path_.resize(path);
+      if (!parse_value(item, depth + 1, &here)) return false;
       out.push_back(arena_, item);
       skip_blanks();
       if (at_ == end_) return fail_at(at_, "");
@@ -256,7 +271,7 @@ class Parser {
     return true;
   }
 
-  bool parse_object(Value& out, size_t depth) {
+  bool parse_object(Value& out, size_t depth, const PathFrame* path) {
     out = Value::object(arena_);
     ++at_;
     skip_blanks();
@@ -264,32 +279,26 @@ class Parser {
       ++at_;
       return true;
     }
-    size_t path = path_.size();
-    std::unordered_set<std::string_view> seen;  // filled once the object is no longer small
+    PathFrame here{path, PathFrame::Step::Field, {}};
+    Seen seen;
     while (true) {
       skip_blanks();
       if (at_ == end_ || *at_ != '"') return fail_at(at_, "looking for beginning of object key string");
-      std::string_view key;
-      if (!parse_string(key)) return false;
+      if (!parse_string(here.name)) return false;
       skip_blanks();
       if (at_ == end_ || *at_ != ':') return fail_at(at_, "after object key");
       ++at_;
       skip_blanks();
-      if (warnings_ != nullptr) {
-        if (!path_.empty()) path_ += '.';
-        path_ += key;
-      }
       Value value;
-      if (!parse_value(value, depth + 1)) return false;
-      if (is_duplicate(out, key, seen)) {
-        if (warnings_ != nullptr && warnings_->strict.size() < kMaxWarnings) {
-          warnings_->strict.push_back(fmt::format("duplicate field \"{}\"", path_));
+      if (!parse_value(value, depth + 1, &here)) return false;
+      if (Value* there = duplicate_of(out, here.name, seen)) {
+        if (warnings_ != nullptr && warnings_->strict.size() < kMaxStrictWarnings) {
+          warnings_->strict.push_back(fmt::format("duplicate field \"{}\"", path_text(&here)));
         }
-        *out.find(key) = value;
+        *there = value;
       } else {
-        out.append(arena_, key, value);
+        out.append(arena_, here.name, value);
       }
-      path_.resize(path);
       skip_blanks();
       if (at_ == end_) return fail_at(at_, "");
       if (*at_ == '}') break;
@@ -300,12 +309,18 @@ class Parser {
     return true;
   }
 
-  static bool is_duplicate(const Value& object, std::string_view key, std::unordered_set<std::string_view>& seen) {
-    if (object.size() < kSmallObject) return object.has(key);
-    if (seen.empty()) {
-      for (const Member& member : members(object)) seen.insert(member.key);
+  // The places of an object's keys, filled once the object is no longer small.
+  using Seen = std::unique_ptr<std::unordered_map<std::string_view, size_t>>;
+
+  // The member of that key if there is one already; else notes that it comes next.
+  static Value* duplicate_of(const Value& object, std::string_view key, Seen& seen) {
+    if (object.size() < kSmallObject) return object.find(key);
+    if (seen == nullptr) {
+      seen = std::make_unique<Seen::element_type>();
+      for (const Member& member : members(object)) seen->emplace(member.key, seen->size());
     }
-    return !seen.insert(key).second;
+    auto [it, added] = seen->emplace(key, object.size());
+    return added ? nullptr : &object.begin_members()[it->second].value;
   }
 
   const char* begin_;
@@ -314,7 +329,7 @@ class Parser {
   Arena& arena_;
   const DecodeLimits& limits_;
   DecodeWarnings* warnings_;
-  std::string path_;
+  bool valid_utf8_;
   std::string error_;
 };
 

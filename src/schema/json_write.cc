@@ -3,6 +3,7 @@
 
 #include "base/json_text.h"
 #include "schema/codec.h"
+#include "schema/decode_helpers.h"
 
 namespace redoubt::schema {
 namespace {
@@ -25,7 +26,25 @@ void append_number(std::string& out, const Value& value) {
   out.append(buffer, end);
 }
 
-void append_field(std::string& out, const Value& value, const Field& field);
+void append_field(std::string& out, const Value& value, const Field& field, const Type& owner);
+
+// What Go writes for a member that is not there: nothing under omitempty, else the zero value of a scalar. Custom types
+// (no tags) have no such members.
+std::string_view zero_text(const Field& field) {
+  if (field.tag == 0 || field.omitempty || field.pointer || field.repeated || field.map) return {};
+  switch (field.kind) {
+    case FieldKind::Bool:
+      return "false";
+    case FieldKind::Int32:
+    case FieldKind::Int64:
+    case FieldKind::Double:
+      return "0";
+    case FieldKind::String:
+      return "\"\"";
+    default:
+      return {};
+  }
+}
 
 // Members in schema order; an inlined message's members stand where the message stands. `written` counts what was
 // written.
@@ -36,13 +55,19 @@ void append_members(std::string& out, const Value& value, const Type& type, bool
       continue;
     }
     const Value* member = value.find(field.name);
-    if (member == nullptr) continue;
+    std::string_view zero = member == nullptr ? zero_text(field) : std::string_view();
+    if (member == nullptr && zero.empty()) continue;
     if (!first) out += ',';
     first = false;
-    ++written;
-    append_json_string(out, field.name);
-    out += ':';
-    append_field(out, *member, field);
+    out += '"';
+    out += field.name;  // a schema's names need no escapes
+    out += "\":";
+    if (member == nullptr) {
+      out += zero;
+    } else {
+      ++written;
+      append_field(out, *member, field, type);
+    }
   }
 }
 
@@ -94,9 +119,12 @@ void append_typed(std::string& out, const Value& value, const Type* type) {
   }
 }
 
-void append_field(std::string& out, const Value& value, const Field& field) {
+void append_field(std::string& out, const Value& value, const Field& field, const Type& owner) {
+  const Type* type = nullptr;
+  if (field.kind == FieldKind::Message) type = field.type;
+  if (field.kind == FieldKind::Json && json_form(owner, field) != JsonForm::Any) type = &owner;
   if (!field.map || !value.is_object()) {
-    append_typed(out, value, field.type);
+    append_typed(out, value, type);
     return;
   }
   std::vector<const Member*> sorted;
@@ -108,7 +136,7 @@ void append_field(std::string& out, const Value& value, const Field& field) {
     if (i > 0) out += ',';
     append_json_string(out, sorted[i]->key);
     out += ':';
-    append_typed(out, sorted[i]->value, field.type);
+    append_typed(out, sorted[i]->value, type);
   }
   out += '}';
 }

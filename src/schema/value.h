@@ -105,6 +105,11 @@ class Value {
   // Arrays and objects: number of items or members; 0 for anything else.
   size_t size() const { return is_array() ? payload_.array->size : is_object() ? payload_.object->size : 0; }
   bool empty() const { return size() == 0; }
+  // Drops items or members from the end until `size` are left.
+  void truncate(size_t size) const {
+    if (is_array() && size < payload_.array->size) payload_.array->size = static_cast<uint32_t>(size);
+    if (is_object() && size < payload_.object->size) payload_.object->size = static_cast<uint32_t>(size);
+  }
 
   // Arrays.
   Value& at(size_t i) const { return payload_.array->items[i]; }

@@ -9,8 +9,8 @@ NAMESPACES = {
     "k8s.io.kube_aggregator.pkg.apis.apiregistration.v1": ("apiregistration", "v1"),
 }
 for group, version in (("admissionregistration", "v1"), ("apps", "v1"), ("authentication", "v1"), ("authorization", "v1"), ("autoscaling", "v1"),
-                       ("autoscaling", "v2"), ("batch", "v1"), ("certificates", "v1"), ("coordination", "v1"), ("discovery", "v1"), ("events", "v1"),
-                       ("networking", "v1"), ("node", "v1"), ("policy", "v1"), ("rbac", "v1"), ("scheduling", "v1"), ("storage", "v1")):
+                       ("autoscaling", "v2"), ("batch", "v1"), ("certificates", "v1"), ("coordination", "v1"), ("discovery", "v1"), ("events", "v1"), ("flowcontrol", "v1"),
+                       ("networking", "v1"), ("node", "v1"), ("policy", "v1"), ("rbac", "v1"), ("resource", "v1"), ("scheduling", "v1"), ("storage", "v1")):
     NAMESPACES[f"k8s.io.api.{group}.{version}"] = (group, version)
 
 KEYWORDS = {"namespace", "template", "operator", "default", "continue", "protected", "private", "public", "class", "delete", "new", "switch", "case",

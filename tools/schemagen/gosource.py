@@ -5,6 +5,8 @@ from pathlib import Path
 
 STRUCT = re.compile(r"^type (\w+) struct \{")
 NAMED = re.compile(r"^type (\w+) (\[\]|map\[)(.*)$")
+ALIAS = re.compile(r"^type (\w+) (\w+)\.(\w+)$")
+IMPORT = re.compile(r'^(?:import )?\t?(\w+) "(k8s\.io/[^"]+)"$')
 FIELD = re.compile(r"^\t(?:(\w+) +)?([\w.*\[\]]+(?:\{\})?) +`(.*)`")
 TAG = re.compile(r'(\w+):"([^"]*)"')
 
@@ -39,6 +41,7 @@ class GoPackage:
     group: str = ""
     structs: dict = field(default_factory=dict)
     slices: set = field(default_factory=set)  # type X []string
+    aliases: dict = field(default_factory=dict)  # type X other.Y: X -> (folder of other, Y)
 
 
 def parse_field(line):
@@ -64,7 +67,7 @@ def read_package(folder):
     for path in sorted(Path(folder).glob("*.go")):
         if path.name.endswith("_test.go") or path.name.startswith("zz_") or path.name in ("generated.pb.go", "types_swagger_doc_generated.go"):
             continue
-        current, markers = None, []
+        current, markers, imports = None, [], {}
         for line in path.read_text().splitlines():
             if line.startswith("const GroupName = "):
                 package.group = line.split('"')[1]
@@ -81,6 +84,10 @@ def read_package(folder):
                     if line.rstrip().endswith("}"):
                         current = None
                 else:
+                    if match := IMPORT.match(line):
+                        imports[match.group(1)] = match.group(2)
+                    if (match := ALIAS.match(line)) and match.group(2) in imports:
+                        package.aliases[match.group(1)] = (imports[match.group(2)], match.group(3))
                     match = NAMED.match(line)
                     if match and match.group(2) == "[]":
                         package.slices.add(match.group(1))

@@ -21,8 +21,8 @@ for version in ("v1", "v1beta1"):
 
 SCALARS = {9: "String", 5: "Int32", 3: "Int64", 8: "Bool", 12: "Bytes", 1: "Double"}
 
-# JSON names of types whose Go side says nothing (written by hand upstream).
-ACRONYM = re.compile(r"^([A-Z]+)(?=[A-Z][a-z]|$)")
+# The kinds of meta/v1 that belong to its group; all others there are part of every group, and say "v1" alone.
+META_GROUP_KINDS = {"PartialObjectMetadata", "PartialObjectMetadataList", "Table", "TableOptions"}
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Message:
 
     @property
     def resource(self):
-        lower = self.name.lower()
+        lower = (self.name.removesuffix("List") if self.is_list else self.name).lower()
         if lower in ("endpoints",):
             return lower
         if re.search(r"(s|x|z|ch|sh)$", lower):
@@ -142,18 +142,26 @@ def load(descriptor_file, include):
             message = Message(proto.name, full, file.package, package.group, file.package.rsplit(".", 1)[1])
             message.doc, _ = split_comment(comments.get((4, i), ""))
             go = package.structs.get(proto.name)
+            if go is None and proto.name in package.aliases:
+                folder, name = package.aliases[proto.name]
+                go = gosource.read_package(f"{include}/{folder}").structs.get(name)
             message.list_wrapper = proto.name in package.slices and [f.name for f in proto.field] == ["items"]
             if go:
                 message.is_kind = go.has_type_meta
                 message.genclient = any(m.startswith("+genclient") for m in go.markers)
                 message.namespaced = "+genclient:nonNamespaced" not in go.markers
+            if file.package.endswith(".apis.meta.v1") and proto.name not in META_GROUP_KINDS:
+                message.group = ""
             messages[full] = message
             raw.append((message, proto, go, comments, i))
     for message, proto, go, comments, i in raw:
         for j, p in enumerate(proto.field):
             g = go.by_number(p.number) if go else None
             message.fields.append(make_field(p, g, comments.get((4, i, 2, j), ""), messages, entries))
-        message.is_list = message.is_kind and message.name.endswith("List") and any(f.json == "items" for f in message.fields)
+        items = next((f for f in message.fields if f.json == "items" and f.message is not None), None)
+        message.is_list = message.is_kind and items is not None and message.name == items.message.name + "List"
+        if message.is_list:
+            message.namespaced = items.message.namespaced
         if message.is_kind:
             meta = [Field("kind", 0, "String", omitempty=True, doc="Kind says what this object is."),
                     Field("apiVersion", 0, "String", omitempty=True, doc="APIVersion says in which version of its group this object is written.")]
