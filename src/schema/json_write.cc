@@ -8,6 +8,42 @@
 namespace redoubt::schema {
 namespace {
 
+// As Go writes a float64: the fewest digits that read back the same, no exponent from 1e-6 up to 1e21.
+void append_double(std::string& out, double number) {
+  char buffer[40];
+  if (number == 0) {
+    out += '0';
+    return;
+  }
+  auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
+  std::string_view text(buffer, end);
+  if (text[0] == '-') {
+    out += '-';
+    text.remove_prefix(1);
+  }
+  size_t mark = text.find('e');
+  std::string digits(text.substr(0, mark));
+  if (digits.size() > 1) digits.erase(1, 1);
+  int exponent = 0;
+  bool below_one = text[mark + 1] == '-';
+  std::from_chars(text.data() + mark + 2, text.data() + text.size(), exponent);
+  if (below_one) exponent = -exponent;
+  if (exponent < -6 || exponent >= 21) {
+    out += digits[0];
+    if (digits.size() > 1) out.append(".").append(digits, 1);
+    out += fmt::format("e{}{}", below_one ? '-' : '+', std::abs(exponent));
+  } else if (exponent < 0) {
+    out.append("0.").append(static_cast<size_t>(-exponent - 1), '0').append(digits);
+  } else {
+    auto whole = static_cast<size_t>(exponent) + 1;
+    if (digits.size() <= whole) {
+      out.append(digits).append(whole - digits.size(), '0');
+    } else {
+      out.append(digits, 0, whole).append(".").append(digits, whole);
+    }
+  }
+}
+
 void append_number(std::string& out, const Value& value) {
   char buffer[40];
   if (value.is_int()) {
@@ -15,15 +51,7 @@ void append_number(std::string& out, const Value& value) {
     out.append(buffer, end);
     return;
   }
-  double number = value.as_double();
-  // A whole number is written as one; 1.0 and 1 are the same value.
-  if (std::abs(number) < 1e15 && number == std::floor(number)) {
-    auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, static_cast<int64_t>(number));
-    out.append(buffer, end);
-    return;
-  }
-  auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, number);
-  out.append(buffer, end);
+  append_double(out, value.as_double());
 }
 
 void append_field(std::string& out, const Value& value, const Field& field, const Type& owner);
