@@ -26,4 +26,16 @@ inline constexpr size_t kMaxChunkLineBytes = 256;
 // Handshakes that take longer are somebody holding a connection open.
 inline constexpr std::chrono::seconds kHandshakeTimeout{10};
 
+// SPDY/3.1, whose peers (kubectl, containerd) know no windows: unread bytes of one stream at which we stop reading the
+// connection, bytes waiting to be sent at which writers wait, one data frame, a control frame, headers once
+// decompressed, and the streams a peer may have open (a port-forward uses two a connection).
+inline constexpr size_t kSpdyStreamBufferBytes = 256 * 1024;
+inline constexpr size_t kSpdyOutBytes = 256 * 1024;
+inline constexpr size_t kSpdyDataFrameBytes = 32 * 1024;
+inline constexpr size_t kSpdyControlFrameBytes = 64 * 1024;
+inline constexpr size_t kSpdyHeaderBytes = 64 * 1024;
+inline constexpr size_t kSpdyMaxStreams = 1000;
+// Pings and resets we owe a peer that doesn't read; more, and the connection is dropped.
+inline constexpr size_t kSpdyMaxOwedFrames = 1000;
+
 }  // namespace redoubt::net

@@ -1,8 +1,12 @@
-// SPDY/3.1 framing as Kubernetes' exec, attach and port-forward still use it: a connection of multiplexed Streams with
-// their own windows, over any Stream. Both sides. (draft-mbelshe-httpbis-spdy-00 with 3.1's session window.)
+// SPDY/3.1 framing as Kubernetes' exec, attach and port-forward still use it: a connection of multiplexed Streams over
+// any Stream. Both sides. (draft-mbelshe-httpbis-spdy-00.)
+//
+// Windows are not used: the implementations in kubectl, kubelet and containerd neither send nor mind WINDOW_UPDATE.
+// Back-pressure is the transport's: while one stream holds kSpdyStreamBufferBytes unread, nothing more is read. All
+// streams of a connection must therefore be read, or dropped.
 #pragma once
-#include <functional>
 #include <memory>
+#include <optional>
 
 #include "net/http.h"
 #include "net/stream.h"
@@ -23,6 +27,7 @@ class SpdyConnection {
   virtual Task<Result<std::optional<NewStream>>> accept() = 0;
   // Opens a stream and waits for its SYN_REPLY.
   virtual Task<Result<StreamPtr>> open(Headers headers) = 0;
+  // Sends GOAWAY and what is queued, then ends the connection.
   virtual Task<void> close() = 0;
   virtual void abort() noexcept = 0;
 };
