@@ -26,7 +26,7 @@ Result<void> read_one(const StructField& field, const Value& value, void* into) 
       as<std::string>(into) = value.as_string();
       return {};
     case FieldKind::Int32:
-      if (!value.is_int()) return wrong("integer");
+      if (!value.is_int() || value.as_int() > INT32_MAX || value.as_int() < INT32_MIN) return wrong("32-bit integer");
       as<int32_t>(into) = static_cast<int32_t>(value.as_int());
       return {};
     case FieldKind::Int64:
@@ -58,7 +58,7 @@ Result<void> read_one(const StructField& field, const Value& value, void* into) 
     case FieldKind::IntOrString:
       if (value.is_string()) {
         as<IntOrString>(into) = IntOrString::of(std::string(value.as_string()));
-      } else if (value.is_int()) {
+      } else if (value.is_int() && value.as_int() <= INT32_MAX && value.as_int() >= INT32_MIN) {
         as<IntOrString>(into) = IntOrString::of(static_cast<int32_t>(value.as_int()));
       } else {
         return wrong("integer or string");
@@ -249,6 +249,69 @@ void write_field(std::string& out, const StructField& field, const void* member)
   }
 }
 
+bool equal_one(const StructField& field, const void* a, const void* b) {
+  auto same = [&]<class T>(const T*) { return as<T>(a) == as<T>(b); };
+  switch (field.kind) {
+    case FieldKind::String:
+      return same(static_cast<std::string*>(nullptr));
+    case FieldKind::Int32:
+      return same(static_cast<int32_t*>(nullptr));
+    case FieldKind::Int64:
+      return same(static_cast<int64_t*>(nullptr));
+    case FieldKind::Bool:
+      return same(static_cast<bool*>(nullptr));
+    case FieldKind::Double:
+      return same(static_cast<double*>(nullptr));
+    case FieldKind::Bytes:
+      return same(static_cast<ByteString*>(nullptr));
+    case FieldKind::Quantity:
+      return same(static_cast<Quantity*>(nullptr));
+    case FieldKind::IntOrString:
+      return same(static_cast<IntOrString*>(nullptr));
+    case FieldKind::Time:  // to the second, as it is written
+      return std::chrono::floor<std::chrono::seconds>(as<Time>(a).at) ==
+             std::chrono::floor<std::chrono::seconds>(as<Time>(b).at);
+    case FieldKind::MicroTime:
+      return same(static_cast<MicroTime*>(nullptr));
+    case FieldKind::Duration:
+      return same(static_cast<Duration*>(nullptr));
+    case FieldKind::Message:
+      return equal_structs(field.table(), a, b);
+    case FieldKind::RawExtension:
+    case FieldKind::FieldsV1:
+    case FieldKind::Json:
+      return same(static_cast<RawJson*>(nullptr));
+  }
+  return false;
+}
+
+using Entries = std::vector<std::pair<const std::string*, const void*>>;
+
+Entries entries_of(const StructField& field, const void* map) {
+  Entries out;
+  field.ops->visit(map, &out, [](void* context, const std::string& key, const void* value) {
+    static_cast<Entries*>(context)->emplace_back(&key, value);
+  });
+  return out;
+}
+
+bool equal_field(const StructField& field, const void* a, const void* b) {
+  if (field.shape == Shape::Plain) return equal_one(field, a, b);
+  size_t size = field.ops->size(a);
+  if (size != field.ops->size(b)) return false;
+  if (field.shape == Shape::Map) {
+    Entries left = entries_of(field, a), right = entries_of(field, b);
+    for (size_t i = 0; i < size; ++i) {
+      if (*left[i].first != *right[i].first || !equal_one(field, left[i].second, right[i].second)) return false;
+    }
+    return true;
+  }
+  for (size_t i = 0; i < size; ++i) {
+    if (!equal_one(field, field.ops->at(a, i), field.ops->at(b, i))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<void> read_struct(const StructTable& table, const Value& value, void* object) {
@@ -298,10 +361,12 @@ Value write_struct(const StructTable& table, const void* object, Arena& arena) {
 }
 
 bool equal_structs(const StructTable& table, const void* a, const void* b) {
-  std::string left, right;
-  append_struct_json(left, table, a);
-  append_struct_json(right, table, b);
-  return left == right;
+  for (const StructField& field : table.fields) {
+    if (!equal_field(field, static_cast<const char*>(a) + field.offset, static_cast<const char*>(b) + field.offset)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace redoubt::schema

@@ -135,6 +135,37 @@ Value Value::clone(Arena& arena) const {
   }
 }
 
+namespace {
+
+// Objects above this size are compared by a sorted list of keys, unless their members stand in the same order.
+constexpr size_t kSmallObject = 32;
+
+bool same_members(const Value& a, const Value& b) {
+  if (a.size() != b.size()) return false;
+  std::vector<const Member*> sorted;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const Member& member = a.begin_members()[i];
+    const Value* there = nullptr;
+    if (b.begin_members()[i].key == member.key) {
+      there = &b.begin_members()[i].value;
+    } else if (b.size() <= kSmallObject) {
+      there = b.find(member.key);
+    } else {
+      auto less = [](const Member* m, std::string_view key) { return m->key < key; };
+      if (sorted.empty()) {
+        for (const Member& m : members(b)) sorted.push_back(&m);
+        std::sort(sorted.begin(), sorted.end(), [](const Member* x, const Member* y) { return x->key < y->key; });
+      }
+      auto it = std::lower_bound(sorted.begin(), sorted.end(), member.key, less);
+      if (it != sorted.end() && (*it)->key == member.key) there = &(*it)->value;
+    }
+    if (there == nullptr || !member.value.equals(*there)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool Value::equals(const Value& other) const {
   if (is_number() && other.is_number()) {
     return is_int() && other.is_int() ? as_int() == other.as_int() : as_double() == other.as_double();
@@ -154,12 +185,7 @@ bool Value::equals(const Value& other) const {
       }
       return true;
     case Kind::Object:
-      if (size() != other.size()) return false;
-      for (const Member& member : members(*this)) {
-        const Value* there = other.find(member.key);
-        if (there == nullptr || !member.value.equals(*there)) return false;
-      }
-      return true;
+      return same_members(*this, other);
     default:
       return false;
   }
