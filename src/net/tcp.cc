@@ -38,6 +38,14 @@ Result<Address> parse_address(std::string_view text) {
 
 namespace {
 
+// As users know it: "connect: connection refused", "i/o timeout".
+std::string connect_error(const boost::system::error_code& error) {
+  if (error == asio::error::timed_out) return "i/o timeout";
+  std::string text = error.message();
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + 32);
+  return "connect: " + text;
+}
+
 Task<bool> connect_within(Socket& socket, Socket::endpoint_type endpoint, std::chrono::nanoseconds timeout,
                           boost::system::error_code& error) {
   asio::steady_timer timer(socket.get_executor(), timeout);
@@ -80,7 +88,7 @@ Task<Result<StreamPtr>> tcp_connect(Address address, std::chrono::milliseconds t
       co_return make_socket_stream(std::move(socket));
     }
   }
-  co_return service_unavailable(fmt::format("dial tcp {}: {}", address.to_string(), error.message()));
+  co_return service_unavailable(fmt::format("dial tcp {}: {}", address.to_string(), connect_error(error)));
 }
 
 Task<Result<StreamPtr>> unix_connect(std::string path, std::chrono::milliseconds timeout) {
@@ -88,7 +96,7 @@ Task<Result<StreamPtr>> unix_connect(std::string path, std::chrono::milliseconds
   boost::system::error_code error;
   if (path.size() >= 108) co_return bad_request(fmt::format("unix socket path \"{}\" is too long", path));
   if (!co_await connect_within(socket, asio::local::stream_protocol::endpoint(path), timeout, error)) {
-    co_return service_unavailable(fmt::format("dial unix {}: {}", path, error.message()));
+    co_return service_unavailable(fmt::format("dial unix {}: {}", path, connect_error(error)));
   }
   co_return make_socket_stream(std::move(socket));
 }
