@@ -135,7 +135,7 @@ Task<Result<void>> reach_kubelet(SessionPtr session, net::HttpClient& client, st
     auto body = answer->body ? co_await net::read_body(*answer->body, kMaxStatusBytes) : Result<std::string>("");
     std::string why = body ? *body : body.error().message();
     while (!why.empty() && (why.back() == '\n' || why.back() == ' ')) why.pop_back();
-    co_return internal_error("unable to upgrade connection: " + why);
+    co_return internal_error("Internal error occurred: unable to upgrade connection: " + why);
   }
   session->spdy = net::SpdyConnection::make(std::move(answer->stream), false, executor);
   RD_CO_TRY(session->status, co_await open_stream(*session, "error"));
