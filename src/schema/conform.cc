@@ -59,16 +59,16 @@ std::string go_type(const Field& field, bool element) {
       base = "resource.Quantity";
       break;
     case FieldKind::IntOrString:
-      base = "intstr.IntOrString";
+      base = "int32";
       break;
     case FieldKind::Time:
-      base = "v1.Time";
+      base = "string";
       break;
     case FieldKind::MicroTime:
-      base = "v1.MicroTime";
+      base = "string";
       break;
     case FieldKind::Duration:
-      base = "v1.Duration";
+      base = "string";
       break;
     default:
       base = "string";
@@ -82,6 +82,12 @@ std::string go_type(const Field& field, bool element) {
 std::string_view short_name(const Type& type) {
   size_t dot = type.name.rfind('.');
   return dot == std::string_view::npos ? type.name : type.name.substr(dot + 1);
+}
+
+// Where base64 text stops being such: its first foreign character, or its end.
+size_t first_wrong_base64(std::string_view text) {
+  size_t at = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n");
+  return std::min(at, text.size());
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -202,7 +208,10 @@ class Conformer {
       case FieldKind::Bytes: {
         if (!value.is_string()) return wrong();
         auto decoded = base64_decode(value.as_string());
-        if (!decoded) return bad_request(fmt::format("illegal base64 data in field {}", path_text(place.path)));
+        if (!decoded) {
+          return bad_request(fmt::format("illegal base64 data at input byte {} (field {})",
+                                         first_wrong_base64(value.as_string()), path_text(place.path)));
+        }
         std::string canonical = base64_encode(*decoded);
         if (canonical != value.as_string()) value = Value::string(arena_.copy(canonical));
         return {};
@@ -278,13 +287,13 @@ class Conformer {
 
   Result<void> time(Value& value, const Field& field, const Place& place) {
     if (!value.is_string()) return mismatch(value, place, go_type(field, true));
-    if (value.as_string().empty()) return {};
     auto time = parse_rfc3339(value.as_string());
     if (!time || *time < Timestamp(std::chrono::seconds(kFirstSecond)) ||
         *time >= Timestamp(std::chrono::seconds(kLastSecond + 1))) {
-      return bad_request(
-          fmt::format("parsing time \"{}\" as \"2006-01-02T15:04:05Z07:00\": it is no such time (field {})",
-                      value.as_string().substr(0, kShownBytes), path_text(place.path)));
+      return bad_request(fmt::format(
+          "parsing time \"{}\" as \"{}\": it is no such time (field {})", value.as_string().substr(0, kShownBytes),
+          field.kind == FieldKind::Time ? "2006-01-02T15:04:05Z07:00" : "2006-01-02T15:04:05.000000Z07:00",
+          path_text(place.path)));
     }
     bool is_zero = *time == Timestamp(std::chrono::seconds(kFirstSecond));
     std::string canonical = is_zero                         ? std::string()

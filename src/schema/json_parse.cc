@@ -134,7 +134,8 @@ class Parser {
     }
     double number = 0;
     auto [ptr, ec] = std::from_chars(start, at_, number);
-    if (ec != std::errc() || !std::isfinite(number)) {
+    if (ec == std::errc::result_out_of_range) number = std::strtod(std::string(start, at_).c_str(), nullptr);  // or 0
+    if (!std::isfinite(number)) {
       return fail(fmt::format("number {} is out of range", std::string_view(start, std::min<size_t>(at_ - start, 40))));
     }
     out = Value::number(number);

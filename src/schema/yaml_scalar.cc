@@ -92,7 +92,8 @@ YamlScalar resolve_yaml_scalar(std::string_view text) {
     double number = 0;
     const char* from = plain.data() + (plain[0] == '+' ? 1 : 0);
     auto [end, ec] = std::from_chars(from, plain.data() + plain.size(), number);
-    if (ec == std::errc() && std::isfinite(number)) {
+    if (ec == std::errc::result_out_of_range) number = std::strtod(from, nullptr);  // 0 when it is too small
+    if (std::isfinite(number)) {
       bool whole = number == std::floor(number) && std::abs(number) < 1e15;
       out.value = whole ? Value::integer(static_cast<int64_t>(number)) : Value::number(number);
       return out;

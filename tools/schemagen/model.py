@@ -44,6 +44,7 @@ class Field:
     patch_merge_key: str = ""
     list_map_keys: list = field(default_factory=list)
     default: str = ""
+    enum_values: list = field(default_factory=list)
     doc: str = ""
 
 
@@ -153,11 +154,14 @@ def load(descriptor_file, include):
             if file.package.endswith(".apis.meta.v1") and proto.name not in META_GROUP_KINDS:
                 message.group = ""
             messages[full] = message
-            raw.append((message, proto, go, comments, i))
-    for message, proto, go, comments, i in raw:
+            raw.append((message, proto, go, comments, i, package))
+    for message, proto, go, comments, i, package in raw:
         for j, p in enumerate(proto.field):
             g = go.by_number(p.number) if go else None
-            message.fields.append(make_field(p, g, comments.get((4, i, 2, j), ""), messages, entries))
+            f = make_field(p, g, comments.get((4, i, 2, j), ""), messages, entries)
+            if g and f.kind == "String" and not f.map:
+                f.enum_values = gosource.enum_values(package, g.type, include)
+            message.fields.append(f)
         items = next((f for f in message.fields if f.json == "items" and f.message is not None), None)
         message.is_list = message.is_kind and items is not None and message.name == items.message.name + "List"
         if message.is_list:

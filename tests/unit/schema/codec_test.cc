@@ -105,6 +105,9 @@ TEST(Types, AreAllThereWithDocumentation) {
   EXPECT_TRUE(containers->patch_merge);
   EXPECT_EQ(containers->patch_merge_key, "name");
   EXPECT_EQ(containers->list_type, ListType::Map);
+  const Field* restart_policy = find_field(*find_type("io.k8s.api.core.v1.PodSpec"), "restartPolicy");
+  EXPECT_TRUE(std::ranges::equal(restart_policy->enum_values, std::array{"Always", "Never", "OnFailure"}));
+  EXPECT_TRUE(find_field(*find_type("io.k8s.api.core.v1.PodSpec"), "nodeName")->enum_values.empty());
 }
 
 TEST(Quantity, PrintsCanonically) {
