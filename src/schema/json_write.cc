@@ -82,7 +82,7 @@ void append_members(std::string& out, const Value& value, const Type& type, bool
       append_members(out, value, *field.type, first, written);
       continue;
     }
-    const Value* member = value.find(field.name);
+    const Value* member = written == value.size() ? nullptr : value.find(field.name);
     std::string_view zero = member == nullptr ? zero_text(field) : std::string_view();
     if (member == nullptr && zero.empty()) continue;
     if (!first) out += ',';

@@ -23,11 +23,20 @@ extern const Type* const kAllTypes[];
 extern const unsigned kAllTypesCount;
 }  // namespace generated
 
+namespace {
+
+// Most names differ in length or in their first letter: no call for those.
+bool same_name(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && (a.empty() || (a[0] == b[0] && a == b));
+}
+
+}  // namespace
+
 const Field* find_field(const Type& type, std::string_view json_name) {
   for (const Field& field : type.fields) {
     if (field.inlined && field.type != nullptr && !field.repeated && !field.map) {
       if (const Field* inner = find_field(*field.type, json_name)) return inner;
-    } else if (field.name == json_name) {
+    } else if (same_name(field.name, json_name)) {
       return &field;
     }
   }

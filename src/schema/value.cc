@@ -62,7 +62,10 @@ void Value::erase_at(size_t i) {
 }
 
 Value* Value::find(std::string_view key) const {
+  char first = key.empty() ? '\0' : key[0];
   for (Member& member : members(*this)) {
+    // Most keys differ in length or in their first letter: no call for those.
+    if (member.key.size() != key.size() || (!key.empty() && member.key[0] != first)) continue;
     if (member.key == key) return &member.value;
   }
   return nullptr;

@@ -135,11 +135,16 @@ TEST(AllTypes, HaveFieldsThatNoOtherFieldHides) {
     std::set<uint32_t> tags;
     for (const Field& field : type->fields) {
       EXPECT_FALSE(field.name.empty() && !field.inlined) << type->name;
-      if (!field.inlined) EXPECT_TRUE(names.insert(field.name).second) << type->name << " " << field.name;
-      if (field.tag != 0) EXPECT_TRUE(tags.insert(field.tag).second) << type->name << " " << field.name;
+      if (!field.inlined) {
+        EXPECT_TRUE(names.insert(field.name).second) << type->name << " " << field.name;
+      }
+      if (field.tag != 0) {
+        EXPECT_TRUE(tags.insert(field.tag).second) << type->name << " " << field.name;
+      }
       EXPECT_EQ(field.kind == FieldKind::Message, field.type != nullptr) << type->name << " " << field.name;
-      if (field.list_type == ListType::Map)
+      if (field.list_type == ListType::Map) {
         EXPECT_FALSE(field.list_map_keys.empty()) << type->name << " " << field.name;
+      }
     }
   }
 }

@@ -169,7 +169,8 @@ TEST(Conform, SaysWhatGoSays) {
                   .starts_with("quantities must match the regular expression "));
   EXPECT_TRUE(message(R"({"spec":{"containers":[{"resources":{"limits":{"cpu":"1mm"}}}]}})", "io.k8s.api.core.v1.Pod")
                   .starts_with("unable to parse quantity's suffix (field spec.containers[0].resources.limits.cpu"));
-  EXPECT_EQ(message(R"({"data":{"a":"?"}})", "io.k8s.api.core.v1.Secret"), "illegal base64 data at input byte 0 (field data.a)");
+  EXPECT_EQ(message(R"({"data":{"a":"?"}})", "io.k8s.api.core.v1.Secret"),
+            "illegal base64 data at input byte 0 (field data.a)");
 }
 
 TEST(Typed, ComparesByMeaning) {
