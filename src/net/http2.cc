@@ -48,6 +48,7 @@ struct Http2Callbacks {
     if (frame->hd.type == NGHTTP2_GOAWAY) c.going_away_ = true;
     auto stream = find(c, frame->hd.stream_id);
     if (!stream) return 0;
+    if (frame->hd.type == NGHTTP2_RST_STREAM && !stream->out_done) c.count_reset();
     bool first_headers = false;
     if (frame->hd.type == NGHTTP2_HEADERS && !stream->headers_done) {
       // A client passes over 1xx responses.
@@ -86,15 +87,10 @@ struct Http2Callbacks {
     std::shared_ptr<Http2Stream> stream = it->second;
     c.streams_.erase(it);
     close(c, *stream, code);
-    // A peer that opens streams only to reset them costs us each handler's start (CVE-2023-44487).
-    if (code == NGHTTP2_CANCEL && c.options_.server && !stream->out_ended) {
-      if (++c.resets_ > kMaxResetsInARow) {
-        nghttp2_session_terminate_session(c.session_, NGHTTP2_ENHANCE_YOUR_CALM);
-        c.wake_writer();
-      }
-    } else if (code == NGHTTP2_NO_ERROR && c.resets_ > 0) {
-      --c.resets_;
-    }
+    // Resets that the peer provoked by breaking the rules count as its own.
+    if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED ||
+        code == NGHTTP2_FRAME_SIZE_ERROR)
+      c.count_reset();
     return 0;
   }
 
@@ -111,7 +107,7 @@ struct Http2Callbacks {
     stream.out.clear();
     stream.out_bytes = 0;
     stream.changed.notify();
-    if (stream.handler && (code != NGHTTP2_NO_ERROR || c.ended_)) stream.handler->cancel();
+    if (stream.handler && (code != NGHTTP2_NO_ERROR || !stream.out_done || c.ended_)) stream.handler->cancel();
   }
 
   static ssize_t on_read_body(nghttp2_session* session, int32_t id, uint8_t*, size_t length, uint32_t* flags,
@@ -159,6 +155,11 @@ struct Http2Callbacks {
       length -= n;
     }
     if (frame->data.padlen > 1) c.small_.append(frame->data.padlen - 1, '\0');
+    if (stream.out_ended && stream.out_bytes == 0) {
+      stream.out_done = true;
+      if (stream.stop_when_done && !stream.in_ended)
+        nghttp2_submit_rst_stream(c.session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
+    }
     if (stream.out_bytes < kBodyQueueBytes) stream.changed.notify();
     return 0;
   }
@@ -196,7 +197,8 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
       options_(std::move(options)),
       executor_(executor),
       writable_(executor),
-      activity_(executor) {
+      activity_(executor),
+      reset_tokens_(kResetBurst) {
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
@@ -223,6 +225,16 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
 Http2Connection::~Http2Connection() {
   end_all();
   nghttp2_session_del(session_);
+}
+
+void Http2Connection::count_reset() {
+  if (!options_.server) return;
+  auto now = std::chrono::steady_clock::now();
+  std::chrono::duration<double> passed = now - std::exchange(reset_time_, now);
+  reset_tokens_ = std::min(kResetBurst, reset_tokens_ + passed.count() * kResetsPerSecond) - 1;
+  if (reset_tokens_ >= 0) return;
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+  wake_writer();
 }
 
 void Http2Connection::end_all() {
@@ -302,6 +314,11 @@ Task<void> Http2Connection::write_loop() {
       abort();
       co_return;
     }
+    if (draining_ && streams_.empty()) {
+      (void)co_await transport_->shutdown_write();
+      abort();
+      co_return;
+    }
     if (options_.idle_timeout.count() > 0 && streams_.empty()) {
       if (!co_await writable_.wait_for(options_.idle_timeout) && streams_.empty()) {
         nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
@@ -349,6 +366,12 @@ void Http2Connection::go_away() {
   wake_writer();
 }
 
+void Http2Connection::drain() {
+  if (ended_ || draining_) return;
+  draining_ = true;
+  go_away();
+}
+
 Result<std::shared_ptr<Http2Stream>> Http2Connection::request(const Headers& headers, bool has_body) {
   if (!usable()) return service_unavailable("http2: the connection is closing");
   auto stream = std::make_shared<Http2Stream>(executor_);
@@ -362,7 +385,7 @@ Result<std::shared_ptr<Http2Stream>> Http2Connection::request(const Headers& hea
   stream->id = id;
   stream->connection = this;
   stream->out_submitted = has_body;
-  stream->out_ended = !has_body;
+  stream->out_ended = stream->out_done = !has_body;
   streams_[id] = stream;
   wake_writer();
   return stream;
@@ -436,6 +459,15 @@ void Http2Stream::reset(uint32_t code) {
   if (closed || connection == nullptr) return;
   nghttp2_submit_rst_stream(connection->session_, NGHTTP2_FLAG_NONE, id, code);
   connection->wake_writer();
+}
+
+void Http2Stream::stop_reading() {
+  if (closed || connection == nullptr || in_ended) return;
+  if (out_done) {
+    reset(NGHTTP2_NO_ERROR);
+  } else {
+    stop_when_done = true;
+  }
 }
 
 namespace {

@@ -30,6 +30,8 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   Task<Result<void>> write(BytesList pieces);
   void finish(Headers trailers);
   void reset(uint32_t code);
+  // Nothing more of the request is wanted: once the response has gone out, the peer is told to stop sending.
+  void stop_reading();
   Status broken() const;
 
   Http2Connection* connection = nullptr;  // null once the connection or the stream is gone
@@ -47,6 +49,8 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   bool out_ended = false;
   bool out_submitted = false;  // a data provider is attached
   bool out_deferred = false;
+  bool out_done = false;        // the last of it was handed to the transport
+  bool stop_when_done = false;  // then reset the peer's direction
   Headers out_trailers;
   Event changed;
   std::unique_ptr<Scope> handler;  // server: the request's task
@@ -73,6 +77,8 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   // Server: sends headers; with a body if `has_body`.
   Result<void> respond(Http2Stream& stream, int status, const Headers& headers, bool has_body);
   void go_away();
+  // go_away(), and ends once no stream is left.
+  void drain();
   void abort();
   bool usable() const { return !ended_ && !going_away_; }
   size_t streams() const { return streams_.size(); }
@@ -84,6 +90,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   Task<void> ping_loop();
   void wake_writer() { writable_.notify(); }
   void end_all();
+  void count_reset();
 
   StreamPtr transport_;
   Options options_;
@@ -97,7 +104,9 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   std::string small_;  // frames' own bytes, gathered between body pieces
   bool ended_ = false;
   bool going_away_ = false;
-  int resets_ = 0;
+  bool draining_ = false;
+  double reset_tokens_;
+  std::chrono::steady_clock::time_point reset_time_{};
   uint64_t received_ = 0;
 };
 

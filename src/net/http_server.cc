@@ -8,6 +8,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <list>
 
 #include "base/event.h"
 #include "base/log.h"
@@ -30,6 +31,41 @@ BytesList one_piece(std::string text) {
   return out;
 }
 
+// The connections of one loop that want to know when the server winds up. Belongs to that loop.
+struct DrainHooks {
+  using List = std::list<std::function<void()>>;
+  List hooks;
+  bool draining = false;
+
+  void drain() {
+    draining = true;
+    auto all = hooks;  // a hook may end its connection, which takes it off the list
+    for (auto& hook : all) hook();
+  }
+};
+
+class DrainHook {
+ public:
+  DrainHook(std::shared_ptr<DrainHooks> hooks, std::function<void()> hook) : hooks_(std::move(hooks)) {
+    if (hooks_->draining) hook();
+    place_ = hooks_->hooks.insert(hooks_->hooks.end(), std::move(hook));
+  }
+  ~DrainHook() { hooks_->hooks.erase(place_); }
+  DrainHook(const DrainHook&) = delete;
+  DrainHook& operator=(const DrainHook&) = delete;
+
+ private:
+  std::shared_ptr<DrainHooks> hooks_;
+  DrainHooks::List::iterator place_;
+};
+
+// The body of an answer to HEAD.
+class NoBodyWriter : public BodyWriter {
+ public:
+  Task<Result<void>> write(BytesList) override { co_return Result<void>{}; }
+  Task<Result<void>> finish(Headers) override { co_return Result<void>{}; }
+};
+
 // ---- HTTP/2 ----
 
 class Http2Responder : public Responder {
@@ -45,7 +81,8 @@ class Http2Responder : public Responder {
   }
 
   Task<Result<std::unique_ptr<BodyWriter>>> start(int status, Headers headers) override {
-    RD_CO_TRYV(begin(status, headers, std::nullopt, true));
+    RD_CO_TRYV(begin(status, headers, std::nullopt, !head_));
+    if (head_) co_return std::make_unique<NoBodyWriter>();
     co_return make_http2_writer(stream_);
   }
 
@@ -63,7 +100,7 @@ class Http2Responder : public Responder {
     if (stream_->connection == nullptr) return Error(stream_->broken());
     if (length && !headers.has("content-length")) headers.set("content-length", std::to_string(*length));
     RD_TRYV(stream_->connection->respond(*stream_, status, headers, has_body));
-    if (!has_body) stream_->out_ended = true;
+    if (!has_body) stream_->out_ended = stream_->out_done = true;
     return {};
   }
 
@@ -101,7 +138,12 @@ Request request_of(Http2Stream& stream) {
 }
 
 Task<void> answer_http2(std::shared_ptr<Http2Stream> stream, std::shared_ptr<const ConnectionInfo> info,
-                        std::shared_ptr<const HttpServerOptions> options) {
+                        std::shared_ptr<const HttpServerOptions> options, std::shared_ptr<size_t> live) {
+  struct Live {
+    explicit Live(std::shared_ptr<size_t> c) : count(std::move(c)) { ++*count; }
+    ~Live() { --*count; }
+    std::shared_ptr<size_t> count;
+  } counted(std::move(live));
   Request request = request_of(*stream);
   request.connection = std::move(info);
   request.body = make_http2_body(stream);
@@ -120,12 +162,13 @@ Task<void> answer_http2(std::shared_ptr<Http2Stream> stream, std::shared_ptr<con
     stream->reset(NGHTTP2_INTERNAL_ERROR);
   } else if (!stream->in_ended) {
     // The rest of the body interests nobody; the client should not go on sending it.
-    stream->reset(NGHTTP2_NO_ERROR);
+    stream->stop_reading();
   }
 }
 
 Task<void> serve_http2(StreamPtr stream, std::shared_ptr<const ConnectionInfo> info,
-                       std::shared_ptr<const HttpServerOptions> options, std::string already_read) {
+                       std::shared_ptr<const HttpServerOptions> options, std::shared_ptr<DrainHooks> hooks,
+                       std::string already_read) {
   auto executor = co_await asio::this_coro::executor;
   Http2Connection::Options settings;
   settings.server = true;
@@ -133,11 +176,20 @@ Task<void> serve_http2(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
   settings.max_header_bytes = options->max_header_bytes;
   settings.idle_timeout = options->idle_timeout;
   settings.ping_interval = std::chrono::seconds(30);
-  settings.on_request = [executor, info, options](std::shared_ptr<Http2Stream> request) {
+  auto live = std::make_shared<size_t>(0);
+  settings.on_request = [executor, info, options, live](std::shared_ptr<Http2Stream> request) {
+    // A reset stream is off HTTP/2's count at once, its handler only once it has noticed.
+    if (*live >= 2 * options->max_streams_per_connection) {
+      request->reset(NGHTTP2_REFUSED_STREAM);
+      return;
+    }
     request->handler = std::make_unique<Scope>(executor, "request");
-    request->handler->spawn(answer_http2(request, info, options));
+    request->handler->spawn(answer_http2(request, info, options, live));
   };
   auto connection = std::make_shared<Http2Connection>(std::move(stream), std::move(settings), executor);
+  DrainHook hook(std::move(hooks), [weak = std::weak_ptr(connection)] {
+    if (auto alive = weak.lock()) alive->drain();
+  });
   co_await connection->run(std::move(already_read));
 }
 
@@ -147,6 +199,8 @@ struct Http1State {
   explicit Http1State(StreamPtr s) : stream(std::move(s)), reader(*stream) {}
   StreamPtr stream;
   BufferedReader reader;
+  bool idle = true;       // between requests
+  bool draining = false;  // no further request
 };
 
 // After an upgrade: what was read too far first, then the connection.
@@ -202,8 +256,8 @@ class ChunkedWriter : public BodyWriter {
 
 class Http1Responder : public Responder {
  public:
-  Http1Responder(std::shared_ptr<Http1State> state, bool head, bool close)
-      : state_(std::move(state)), head_(head), close_(close) {}
+  Http1Responder(std::shared_ptr<Http1State> state, bool head, bool close, bool old)
+      : state_(std::move(state)), head_(head), close_(close), old_(old) {}
 
   Task<Result<void>> send(int status, Headers headers, BytesList body) override {
     started_ = true;
@@ -215,9 +269,11 @@ class Http1Responder : public Responder {
   }
   Task<Result<std::unique_ptr<BodyWriter>>> start(int status, Headers headers) override {
     started_ = true;
-    bool chunked = !headers.has("content-length");
+    // To HTTP/1.0 a body without a length goes until the connection closes.
+    bool chunked = !headers.has("content-length") && !old_;
     if (chunked) headers.set("transfer-encoding", "chunked");
     RD_CO_TRYV(co_await state_->stream->write(head_bytes(status, headers)));
+    if (head_) co_return std::make_unique<NoBodyWriter>();
     std::unique_ptr<BodyWriter> writer = std::make_unique<ChunkedWriter>(state_, chunked);
     co_return writer;
   }
@@ -238,6 +294,7 @@ class Http1Responder : public Responder {
   std::shared_ptr<Http1State> state_;
   bool head_;
   bool close_;
+  bool old_;  // HTTP/1.0
   bool started_ = false;
   bool upgraded_ = false;
 };
@@ -267,10 +324,34 @@ Task<Result<void>> refuse(Stream& stream, const Status& status) {
       fmt::format("HTTP/1.1 {} {}\r\n", status.code(), status_text(status.code())) + format_headers(headers) + body));
 }
 
+// Ends our direction and throws away what the client still sends, for a while: closing at once would reset the
+// connection, and the client might never see the answer.
+Task<void> linger(std::shared_ptr<Http1State> state) {
+  Scope deadline(co_await asio::this_coro::executor, "http1 linger");
+  deadline.spawn([](std::shared_ptr<Http1State> s) -> Task<void> {
+    co_await sleep_for(kLingerTimeout);
+    s->stream->abort();
+  }(state));
+  if (co_await state->stream->shutdown_write()) {
+    for (size_t thrown = 0; thrown < kLingerBytes;) {
+      auto piece = co_await state->reader.read_some(kReadBufferBytes);
+      if (!piece || piece->empty()) break;
+      thrown += piece->size();
+    }
+  }
+  state->stream->abort();
+  co_await deadline.join();
+}
+
 Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> info,
-                       std::shared_ptr<const HttpServerOptions> options) {
+                       std::shared_ptr<const HttpServerOptions> options, std::shared_ptr<DrainHooks> hooks) {
   auto executor = co_await asio::this_coro::executor;
   auto state = std::make_shared<Http1State>(std::move(stream));
+  std::optional<DrainHook> hook;
+  hook.emplace(hooks, [state] {
+    state->draining = true;
+    if (state->idle) state->stream->abort();
+  });
   for (bool first = true;; first = false) {
     // A deadline for the header: between requests the idle one.
     Scope deadline(executor, "http1 deadline");
@@ -281,14 +362,18 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     auto head = co_await state->reader.read_head(options->max_header_bytes);
     co_await deadline.join();
     if (!head) {
-      if (head.error().code() < 500) co_await refuse(*state->stream, head.error());
+      if (head.error().code() < 500) {
+        (void)co_await refuse(*state->stream, head.error());
+        co_await linger(state);
+      }
       co_return;
     }
     if (head->empty()) co_return;
     if (head->starts_with("PRI * HTTP/2.0\r\n")) {
       std::string rest = std::string(kHttp2Preface.substr(0, 18)) + state->reader.take_buffered();
       StreamPtr raw = std::move(state->stream);
-      co_await serve_http2(std::move(raw), info, options, std::move(rest));
+      hook.reset();
+      co_await serve_http2(std::move(raw), info, options, hooks, std::move(rest));
       co_return;
     }
     auto request = parse_http1_request(*head);
@@ -296,9 +381,12 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     Result<BodyFraming> framing =
         request ? body_framing(request->headers, false, length) : Result<BodyFraming>(BodyFraming::None);
     if (!request || !framing) {
-      co_await refuse(*state->stream, !request ? request.error() : framing.error());
+      (void)co_await refuse(*state->stream, !request ? request.error() : framing.error());
+      co_await linger(state);
       co_return;
     }
+    state->idle = false;
+    bool old = head->substr(0, head->find('\r')).ends_with("HTTP/1.0");
     bool close = request->headers.has_token("connection", "close");
     bool head_only = request->method == "HEAD";
     bool upgrade = request->wants_upgrade();
@@ -312,7 +400,7 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     request->content_length = length;
     request->connection = info;
     request->body = make_http1_body(state->reader, *framing, length.value_or(0), body_done, std::move(before));
-    Http1Responder responder(state, head_only, close);
+    Http1Responder responder(state, head_only, close, old);
     Scope handler(executor, "request");
     handler.spawn(run_handler(options, std::move(*request), responder));
     // Only with the whole body in hand can a read tell whether the client is still there; an upgraded connection reads
@@ -337,12 +425,24 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     }
     if (responder.upgraded()) co_return;
     if (!responder.started()) co_await responder.send(500, {}, {});
-    if (close || !*body_done) {
-      co_await state->stream->shutdown_write();
-      state->stream->abort();
-      co_await closing.join();
+    if (close || state->draining || !*body_done) {
+      if (peeking) {
+        // The pending read sees the client's end, after which nothing is left to throw away.
+        (void)co_await state->stream->shutdown_write();
+        Scope limit(executor, "http1 linger");
+        limit.spawn([](std::shared_ptr<Http1State> s) -> Task<void> {
+          co_await sleep_for(kLingerTimeout);
+          s->stream->abort();
+        }(state));
+        co_await closing.wait_idle();
+        co_await limit.join();
+        state->stream->abort();
+      } else {
+        co_await linger(state);
+      }
       co_return;
     }
+    state->idle = true;
     // The pending read of watch_for_close is the next request's first: let it finish rather than tear the stream.
     if (peeking) {
       Scope idle(executor, "http1 idle");
@@ -356,6 +456,47 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
   }
 }
 
+// ---- one connection ----
+
+Task<void> serve_stream(StreamPtr stream, ConnectionInfo info, std::shared_ptr<const HttpServerOptions> options,
+                        std::shared_ptr<DrainHooks> hooks) {
+  if (options->tls) {
+    // The stream must not wait for ever for a handshake; cancelling the wait ends the connection.
+    auto executor = co_await asio::this_coro::executor;
+    auto outcome = std::make_shared<std::optional<Result<TlsStream>>>();
+    Scope handshake(executor, "tls handshake");
+    handshake.spawn([](StreamPtr s, std::shared_ptr<TlsServerContext> tls,
+                       std::shared_ptr<std::optional<Result<TlsStream>>> out) -> Task<void> {
+      out->emplace(co_await tls_accept(std::move(s), std::move(tls)));
+    }(std::move(stream), options->tls, outcome));
+    Scope deadline(executor, "tls deadline");
+    deadline.spawn([](Scope& h) -> Task<void> {
+      co_await sleep_for(kHandshakeTimeout);
+      h.cancel();
+    }(handshake));
+    co_await handshake.wait_idle();
+    co_await deadline.join();
+    if (!*outcome || !**outcome) {
+      log_debug("tls handshake failed",
+                {{"from", info.remote_address}, {"error", *outcome ? (*outcome)->error().message() : "timeout"}});
+      co_return;
+    }
+    TlsStream& tls = ***outcome;
+    info.tls = true;
+    info.tls_version = tls.peer.version;
+    info.server_name = tls.peer.server_name;
+    info.alpn = tls.peer.alpn;
+    info.peer_certificates = std::move(tls.peer.certificates_der);
+    stream = std::move(tls.stream);
+  }
+  auto shared_info = std::make_shared<const ConnectionInfo>(std::move(info));
+  if (shared_info->alpn == "h2") {
+    co_await serve_http2(std::move(stream), shared_info, options, std::move(hooks), {});
+  } else {
+    co_await serve_http1(std::move(stream), shared_info, options, std::move(hooks));
+  }
+}
+
 // ---- accepting ----
 
 class HttpServerImpl : public HttpServer {
@@ -363,12 +504,16 @@ class HttpServerImpl : public HttpServer {
   struct Shared {
     std::shared_ptr<const HttpServerOptions> options;
     std::atomic<size_t> connections{0};
+    std::vector<std::shared_ptr<DrainHooks>> hooks;  // one a loop
   };
   using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol, Executor>;
 
   explicit HttpServerImpl(LoopPool& loops) : loops_(loops), shared_(std::make_shared<Shared>()) {
-    for (size_t i = 0; i < loops.size(); ++i)
+    for (size_t i = 0; i < loops.size(); ++i) {
       scopes_.push_back(std::make_unique<Scope>(loops.executor(i), "connections"));
+      shared_->hooks.push_back(std::make_shared<DrainHooks>());
+    }
+    drains_.resize(loops.size());
   }
   ~HttpServerImpl() override {
     boost::system::error_code ignored;
@@ -422,8 +567,9 @@ class HttpServerImpl : public HttpServer {
           boost::system::error_code ignored;
           acceptor_->close(ignored);
         }
-        drains_.push_back(std::make_unique<Scope>(loops_.executor(i), "drain"));
-        drains_.back()->spawn(end_connections(*scopes_[i], deadline, left, done, executor));
+        shared_->hooks[i]->drain();
+        drains_[i] = std::make_unique<Scope>(loops_.executor(i), "drain");
+        drains_[i]->spawn(end_connections(*scopes_[i], deadline, left, done, executor));
       });
     }
     while (left->load() > 0) co_await done->wait_for(std::chrono::milliseconds(50));
@@ -459,14 +605,14 @@ class HttpServerImpl : public HttpServer {
         log_warning("too many connections; closing a new one", {{"limit", shared_->options->max_connections}});
         continue;
       }
-      asio::post(loops_.executor(target),
-                 [scope = scopes_[target].get(), shared = shared_, s = std::make_shared<Socket>(std::move(socket))] {
-                   scope->spawn(serve(shared, std::move(*s)));
-                 });
+      asio::post(
+          loops_.executor(target),
+          [scope = scopes_[target].get(), shared = shared_, hooks = shared_->hooks[target],
+           s = std::make_shared<Socket>(std::move(socket))] { scope->spawn(serve(shared, hooks, std::move(*s))); });
     }
   }
 
-  static Task<void> serve(std::shared_ptr<Shared> shared, Socket socket) {
+  static Task<void> serve(std::shared_ptr<Shared> shared, std::shared_ptr<DrainHooks> hooks, Socket socket) {
     shared->connections.fetch_add(1);
     struct Count {
       Shared& shared;
@@ -492,7 +638,7 @@ class HttpServerImpl : public HttpServer {
       auto local = socket.local_endpoint(ignored);
       if (!ignored) fill(local, info.local_address, info.local_port);
     }
-    co_await serve_connection(make_socket_stream(std::move(socket)), std::move(info), *shared->options);
+    co_await serve_stream(make_socket_stream(std::move(socket)), std::move(info), shared->options, std::move(hooks));
   }
 
   LoopPool& loops_;
@@ -511,43 +657,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(LoopPool& loops, HttpServe
   return server;
 }
 
-Task<void> serve_connection(StreamPtr stream, ConnectionInfo info, const HttpServerOptions& server_options) {
-  auto options = std::make_shared<const HttpServerOptions>(server_options);
-  if (options->tls) {
-    // The stream must not wait for ever for a handshake; cancelling the wait ends the connection.
-    auto executor = co_await asio::this_coro::executor;
-    auto outcome = std::make_shared<std::optional<Result<TlsStream>>>();
-    Scope handshake(executor, "tls handshake");
-    handshake.spawn([](StreamPtr s, std::shared_ptr<TlsServerContext> tls,
-                       std::shared_ptr<std::optional<Result<TlsStream>>> out) -> Task<void> {
-      out->emplace(co_await tls_accept(std::move(s), std::move(tls)));
-    }(std::move(stream), options->tls, outcome));
-    Scope deadline(executor, "tls deadline");
-    deadline.spawn([](Scope& h) -> Task<void> {
-      co_await sleep_for(kHandshakeTimeout);
-      h.cancel();
-    }(handshake));
-    co_await handshake.wait_idle();
-    co_await deadline.join();
-    if (!*outcome || !**outcome) {
-      log_debug("tls handshake failed",
-                {{"from", info.remote_address}, {"error", *outcome ? (*outcome)->error().message() : "timeout"}});
-      co_return;
-    }
-    TlsStream& tls = ***outcome;
-    info.tls = true;
-    info.tls_version = tls.peer.version;
-    info.server_name = tls.peer.server_name;
-    info.alpn = tls.peer.alpn;
-    info.peer_certificates = std::move(tls.peer.certificates_der);
-    stream = std::move(tls.stream);
-  }
-  auto shared_info = std::make_shared<const ConnectionInfo>(std::move(info));
-  if (shared_info->alpn == "h2") {
-    co_await serve_http2(std::move(stream), shared_info, options, {});
-  } else {
-    co_await serve_http1(std::move(stream), shared_info, options);
-  }
+Task<void> serve_connection(StreamPtr stream, ConnectionInfo info, const HttpServerOptions& options) {
+  return serve_stream(std::move(stream), std::move(info), std::make_shared<const HttpServerOptions>(options),
+                      std::make_shared<DrainHooks>());
 }
 
 }  // namespace redoubt::net

@@ -19,8 +19,14 @@ inline constexpr int32_t kHttp2StreamWindow = 1 << 20;
 inline constexpr int32_t kHttp2ConnectionWindow = 4 << 20;
 // Body bytes a streaming writer may have queued before write() waits.
 inline constexpr size_t kBodyQueueBytes = 64 * 1024;
-// Streams that a client may reset in a row beyond those it lets finish (CVE-2023-44487).
-inline constexpr int kMaxResetsInARow = 200;
+// Unfinished streams that a peer may reset, or make us reset, at once, and how many a second beyond (CVE-2023-44487 and
+// CVE-2025-8671): starting a request costs us more than the peer.
+inline constexpr double kResetBurst = 500;
+inline constexpr double kResetsPerSecond = 50;
+// After an answer to a request whose body was not read: how long, and how much, is read and thrown away so that the
+// client gets the answer and not a reset connection.
+inline constexpr std::chrono::seconds kLingerTimeout{2};
+inline constexpr size_t kLingerBytes = 16 << 20;
 // A chunk-size line of HTTP/1.1 with its extensions.
 inline constexpr size_t kMaxChunkLineBytes = 256;
 // Handshakes that take longer are somebody holding a connection open.
