@@ -13,7 +13,7 @@ cd "$work"
 printf 'module fetch\n\ngo 1.19\n' >go.mod
 for module in "${modules[@]}"; do
   for try in 1 2 3; do
-    dir=$(GOFLAGS=-mod=mod GOTOOLCHAIN=local go mod download -json "k8s.io/$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p') && [ -n "$dir" ] && break
+    dir=$(GOFLAGS="${GOFLAGS:-} -mod=mod" GOTOOLCHAIN=local go mod download -json "k8s.io/$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p') && [ -n "$dir" ] && break
     [ "$try" = 3 ] && { echo "fetch-modules: k8s.io/$module@$version can't be downloaded by 'go mod download'" >&2; exit 1; }
     sleep "$try"
   done

@@ -85,23 +85,27 @@ class Message:
 
 
 def split_comment(text):
-    """A comment's prose (one paragraph a line) and its markers."""
-    prose, markers = [], []
-    for line in text.splitlines():
+    """A comment's prose (one paragraph a line, indented lines kept) and its markers. What follows --- is for upstream's developers."""
+    paragraphs, current, markers = [], "", []
+    for line in text.splitlines() + [""]:
+        line = line[1:].rstrip() if line.startswith(" ") else line.rstrip()
         stripped = line.strip()
+        if stripped == "---":
+            break
         if stripped.startswith("+"):
             markers.append(stripped[1:])
-        elif stripped == "---":
-            break
+        elif stripped.startswith("TODO"):
+            continue
+        elif not stripped:
+            if current:
+                paragraphs.append(current)
+            current = ""
+        elif line[0] in " \t" and current:
+            current += "\n" + line
         else:
-            prose.append(stripped)
-    paragraphs, current = [], []
-    for line in prose + [""]:
-        if line:
-            current.append(line)
-        elif current:
-            paragraphs.append(" ".join(current))
-            current = []
+            current += (" " if current else "") + stripped
+    if current:
+        paragraphs.append(current)
     return "\n\n".join(paragraphs), markers
 
 
@@ -162,13 +166,14 @@ def load(descriptor_file, include):
             if g and f.kind == "String" and not f.map:
                 f.enum_values = gosource.enum_values(package, g.type, include)
             message.fields.append(f)
+    type_meta = messages["k8s.io.apimachinery.pkg.apis.meta.v1.TypeMeta"].fields
+    for message in messages.values():
         items = next((f for f in message.fields if f.json == "items" and f.message is not None), None)
         message.is_list = message.is_kind and items is not None and message.name == items.message.name + "List"
         if message.is_list:
             message.namespaced = items.message.namespaced
         if message.is_kind:
-            meta = [Field("kind", 0, "String", omitempty=True, doc="Kind says what this object is."),
-                    Field("apiVersion", 0, "String", omitempty=True, doc="APIVersion says in which version of its group this object is written.")]
+            meta = [Field(f.json, 0, "String", omitempty=True, doc=f.doc) for f in type_meta]
             message.fields = meta + [f for f in message.fields if f.json not in ("kind", "apiVersion")]
     return messages
 
