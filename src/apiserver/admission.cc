@@ -1,0 +1,238 @@
+#include "apiserver/admission.h"
+
+#include "base/random.h"
+#include "schema/k8s/core_v1.h"
+#include "schema/typed.h"
+
+namespace redoubt::apiserver {
+
+namespace {
+
+bool is(const Context& c, std::string_view group, std::string_view resource) { return c.info.group == group && c.info.resource == resource; }
+
+constexpr std::string_view kTokenPath = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+void tolerate(Value& spec, Arena& arena, std::string_view key) {
+  Value tolerations = spec.get({"tolerations"});
+  for (const Value& t : schema::items(tolerations)) {
+    std::string_view k = t.get({"key"}).as_string(), effect = t.get({"effect"}).as_string();
+    if ((k == key || k.empty()) && (effect == "NoExecute" || effect.empty())) return;
+  }
+  if (!tolerations.is_array()) tolerations = spec.set(arena, "tolerations", Value::array(arena));
+  Value t = Value::object(arena);
+  t.set(arena, "key", Value::string(key));
+  t.set(arena, "operator", Value::string("Exists"));
+  t.set(arena, "effect", Value::string("NoExecute"));
+  t.set(arena, "tolerationSeconds", Value::integer(300));
+  tolerations.push_back(arena, t);
+}
+
+}  // namespace
+
+Result<void> Admission::mutate_create(Context& c, Value& object) const {
+  // A namespace that is not there, or on its way out, takes nothing new.
+  if (c.resource->namespaced && !c.resource->storage_prefix.empty()) {
+    std::string_view ns = c.info.namespace_;
+    auto found = store_.snapshot("namespaces")->find("/registry/namespaces/" + std::string(ns));
+    if (!found) return not_found({"", "namespaces"}, ns);
+    bool terminating = false;
+    for (const auto& [field, value] : found->fields) terminating = terminating || (field == "status.phase" && value == "Terminating");
+    if (terminating) {
+      Error error = forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(), fmt::format("unable to create new content in namespace {} because it is being terminated", ns));
+      Status status = std::move(error).error();
+      status.details().causes.push_back({"NamespaceTerminating", fmt::format("namespace {} is being terminated", ns), "metadata.namespace"});
+      return Error(std::move(status));
+    }
+  }
+  if (is(c, "", "pods") && c.info.subresource.empty()) {
+    RD_TRYV(service_account(c, object));
+    RD_TRYV(priority(c, object));
+    Value& spec = object.object_at(c.arena, "spec");
+    tolerate(spec, c.arena, "node.kubernetes.io/not-ready");
+    tolerate(spec, c.arena, "node.kubernetes.io/unreachable");
+  }
+  return {};
+}
+
+// The default account, and the volume that carries its token, the cluster's CA and the namespace into every container.
+Result<void> Admission::service_account(Context& c, Value& pod) const {
+  Arena& arena = c.arena;
+  Value& spec = pod.object_at(arena, "spec");
+  if (pod.get({"metadata", "annotations", "kubernetes.io/config.mirror"}).is_string()) return {};
+  std::string_view name = spec.get({"serviceAccountName"}).as_string();
+  if (name.empty()) name = spec.get({"serviceAccount"}).as_string();
+  if (name.empty()) name = "default";
+  name = arena.copy(name);
+  spec.set(arena, "serviceAccountName", Value::string(name));
+  spec.set(arena, "serviceAccount", Value::string(name));
+  auto stored = store_.snapshot("serviceaccounts")->find(fmt::format("/registry/serviceaccounts/{}/{}", c.info.namespace_, name));
+  if (!stored) {
+    return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(),
+                     fmt::format("error looking up service account {}/{}: serviceaccount \"{}\" not found", c.info.namespace_, name, name));
+  }
+  auto account = schema::from_json<k8s::core::v1::ServiceAccount>(stored->json);
+  if (!account) return Error(account.error());
+  if (!spec.has("imagePullSecrets") && !account->imagePullSecrets.empty()) {
+    Value list = Value::array(arena);
+    for (const auto& secret : account->imagePullSecrets) {
+      Value one = Value::object(arena);
+      one.set(arena, "name", Value::string(arena.copy(secret.name)));
+      list.push_back(arena, one);
+    }
+    spec.set(arena, "imagePullSecrets", list);
+  }
+  bool mount = account->automountServiceAccountToken.value_or(true);
+  if (Value wish = spec.get({"automountServiceAccountToken"}); wish.is_bool()) mount = wish.as_bool();
+  if (!mount) return {};
+
+  std::string_view volume_name;
+  for (const Value& volume : schema::items(spec.get({"volumes"}))) {
+    if (volume.get({"name"}).as_string().starts_with("kube-api-access-")) volume_name = volume.get({"name"}).as_string();
+  }
+  bool needed = false;
+  for (const char* list : {"initContainers", "containers"}) {
+    for (Value& container : schema::items(spec.get({list}))) {
+      bool mounted = false;
+      for (const Value& m : schema::items(container.get({"volumeMounts"}))) mounted = mounted || m.get({"mountPath"}).as_string() == kTokenPath;
+      if (mounted) continue;
+      if (volume_name.empty()) volume_name = arena.copy("kube-api-access-" + random_suffix());
+      Value mounts = container.get({"volumeMounts"});
+      if (!mounts.is_array()) mounts = container.set(arena, "volumeMounts", Value::array(arena));
+      Value m = Value::object(arena);
+      m.set(arena, "name", Value::string(volume_name));
+      m.set(arena, "readOnly", Value::boolean(true));
+      m.set(arena, "mountPath", Value::string(kTokenPath));
+      mounts.push_back(arena, m);
+      needed = true;
+    }
+  }
+  if (!needed) return {};
+  Value volumes = spec.get({"volumes"});
+  if (!volumes.is_array()) volumes = spec.set(arena, "volumes", Value::array(arena));
+  auto volume = schema::parse_json(
+      arena.copy(fmt::format(
+          R"({{"name":"{}","projected":{{"defaultMode":420,"sources":[{{"serviceAccountToken":{{"expirationSeconds":3607,"path":"token"}}}},)"
+          R"({{"configMap":{{"name":"kube-root-ca.crt","items":[{{"key":"ca.crt","path":"ca.crt"}}]}}}},)"
+          R"({{"downwardAPI":{{"items":[{{"path":"namespace","fieldRef":{{"apiVersion":"v1","fieldPath":"metadata.namespace"}}}}]}}}}]}}}})",
+          volume_name)),
+      arena);
+  if (!volume) return Error(volume.error());
+  volumes.push_back(arena, *volume);
+  return {};
+}
+
+Result<void> Admission::priority(Context& c, Value& pod) const {
+  Arena& arena = c.arena;
+  Value& spec = pod.object_at(arena, "spec");
+  std::string name(spec.get({"priorityClassName"}).as_string());
+  int64_t value = 0;
+  std::string policy = "PreemptLowerPriority";
+  auto classes = store_.snapshot("priorityclasses");
+  if (!name.empty()) {
+    auto stored = classes->find("/registry/priorityclasses/" + name);
+    if (!stored) return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(), fmt::format("no PriorityClass with name {} was found", name));
+    auto parsed = schema::parse_json(arena.copy(stored->json.view()), arena);
+    value = parsed->get({"value"}).as_int();
+    policy = parsed->get({"preemptionPolicy"}).as_string(policy);
+  } else {
+    classes->visit("", "", [&](const store::ObjectPtr& object) {
+      auto parsed = schema::parse_json(arena.copy(object->json.view()), arena);
+      if (!parsed || !parsed->get({"globalDefault"}).as_bool()) return true;
+      name = object->name;
+      value = parsed->get({"value"}).as_int();
+      policy = parsed->get({"preemptionPolicy"}).as_string(policy);
+      return false;
+    });
+  }
+  if (!name.empty()) spec.set(arena, "priorityClassName", Value::string(arena.copy(name)));
+  if (Value asked = spec.get({"priority"}); asked.is_int() && asked.as_int() != value) {
+    return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(),
+                     fmt::format("the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {} from the given PriorityClass name", asked.as_int(), value));
+  }
+  spec.set(arena, "priority", Value::integer(value));
+  set_default(spec, arena, "preemptionPolicy", Value::string(arena.copy(policy)));
+  return {};
+}
+
+Result<void> Admission::validate(Context& c, const Value& object, const Value& old) const {
+  RD_TRYV(node_restriction(c, object, old));
+  return rbac_escalation(c, object, old);
+}
+
+Result<void> Admission::validate_delete(Context& c, const Value& old) const {
+  if (is(c, "", "namespaces")) {
+    std::string_view name = old.get({"metadata", "name"}).as_string();
+    if (name == "default" || name == "kube-system" || name == "kube-public") return forbidden({"", "namespaces"}, name, "this namespace may not be deleted");
+  }
+  return node_restriction(c, Value(), old);
+}
+
+// A node writes its own Node, Lease and the pods bound to it; it gets tokens for such pods only.
+Result<void> Admission::node_restriction(Context& c, const Value& object, const Value& old) const {
+  std::string_view node = c.user.node_name();
+  if (node.empty()) return {};
+  std::string_view name = old.is_null() ? object.get({"metadata", "name"}).as_string() : old.get({"metadata", "name"}).as_string();
+  auto deny = [&](std::string_view why) { return forbidden(c.group_resource(), name, why); };
+  if (is(c, "", "nodes") && name != node) return deny(fmt::format("node \"{}\" is not allowed to modify node \"{}\"", node, name));
+  if (is(c, "", "nodes")) {
+    if (old.is_null()) return {};
+    if (object.is_null()) return deny(fmt::format("node \"{}\" is not allowed to delete itself", node));
+    if (!object.get({"spec", "taints"}).equals(old.get({"spec", "taints"}))) return deny(fmt::format("node \"{}\" is not allowed to modify taints", node));
+    for (const schema::Member& label : schema::members(object.get({"metadata", "labels"}))) {
+      if (label.key.find("node-restriction.kubernetes.io/") == std::string_view::npos) continue;
+      if (!label.value.equals(old.get({"metadata", "labels", label.key}))) return deny(fmt::format("is not allowed to modify labels: {}", label.key));
+    }
+    return {};
+  }
+  if (is(c, "", "pods")) {
+    if (c.info.subresource.empty() && old.is_null()) {
+      if (!object.get({"metadata", "annotations", "kubernetes.io/config.mirror"}).is_string()) return deny(fmt::format("pod does not have \"kubernetes.io/config.mirror\" annotation, node \"{}\" can only create mirror pods", node));
+      if (object.get({"spec", "nodeName"}).as_string() != node) return deny(fmt::format("node \"{}\" can only create pods with spec.nodeName set to itself", node));
+      return {};
+    }
+    if (old.get({"spec", "nodeName"}).as_string() != node) return deny(fmt::format("node \"{}\" can only act on pods with spec.nodeName set to itself", node));
+    return {};
+  }
+  if (is(c, "coordination.k8s.io", "leases") && (c.info.namespace_ != "kube-node-lease" || name != node)) {
+    return deny(fmt::format("node \"{}\" can only access the lease of its own name in the \"kube-node-lease\" namespace", node));
+  }
+  return {};
+}
+
+// Nobody grants, by role or by binding, what they do not have themselves.
+Result<void> Admission::rbac_escalation(Context& c, const Value& object, const Value& old) const {
+  if (c.info.group != "rbac.authorization.k8s.io" || object.is_null() || c.user.in_group("system:masters")) return {};
+  auto rules_of = [](const Value& value) {
+    std::vector<k8s::rbac::v1::PolicyRule> rules;
+    for (const Value& rule : schema::items(value.get({"rules"}))) {
+      if (auto parsed = schema::from_value<k8s::rbac::v1::PolicyRule>(rule)) rules.push_back(std::move(*parsed));
+    }
+    return rules;
+  };
+  auto allowed = [&](std::string_view verb, std::string_view resource, std::string_view name) {
+    Attributes a;
+    a.verb = verb;
+    a.api_group = c.info.group;
+    a.api_version = "v1";
+    a.resource = resource;
+    a.namespace_ = c.info.namespace_;
+    a.name = name;
+    return authorizer_.authorize(c.user, a).allowed;
+  };
+  std::string_view name = object.get({"metadata", "name"}).as_string();
+  if (is(c, c.info.group, "clusterroles") || is(c, c.info.group, "roles")) {
+    if (!old.is_null() && old.get({"rules"}).equals(object.get({"rules"}))) return {};
+    if (allowed("escalate", c.info.resource, name)) return {};
+    auto granted = authorizer_.may_grant(c.user, c.info.namespace_, rules_of(object));
+    if (!granted) return forbidden(c.group_resource(), name, granted.error().message().substr(std::string_view("forbidden: ").size()));
+    return {};
+  }
+  if (!old.is_null() && old.get({"subjects"}).equals(object.get({"subjects"}))) return {};
+  std::string_view kind = object.get({"roleRef", "kind"}).as_string(), role = object.get({"roleRef", "name"}).as_string();
+  if (allowed("bind", kind == "ClusterRole" ? "clusterroles" : "roles", role)) return {};
+  auto granted = authorizer_.may_grant(c.user, c.info.namespace_, authorizer_.rules_of_role(kind, role, c.info.namespace_));
+  if (!granted) return forbidden(c.group_resource(), name, granted.error().message().substr(std::string_view("forbidden: ").size()));
+  return {};
+}
+
+}  // namespace redoubt::apiserver

@@ -1,0 +1,44 @@
+// The API server: one handler for the secure port, wired from its parts.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "apiserver/admission.h"
+#include "apiserver/auth/authenticator.h"
+#include "apiserver/auth/authorizer.h"
+#include "apiserver/connect.h"
+#include "apiserver/rest.h"
+#include "net/http.h"
+
+namespace redoubt::apiserver {
+
+struct ApiServerOptions {
+  store::Store* store = nullptr;
+  AuthenticatorOptions authentication;
+  std::string service_cluster_ip_range = "10.96.0.0/12";
+  std::string advertise_address;
+  uint16_t advertise_port = 6443;
+  std::string client_ca_pem;  // the cluster's CA, for pods
+  size_t max_requests_inflight = 400;
+  size_t max_mutating_requests_inflight = 200;
+  ConnectHandler* connect = nullptr;  // null: such requests answer 503
+};
+
+class ApiServer {
+ public:
+  static Result<std::unique_ptr<ApiServer>> make(ApiServerOptions options);
+  ~ApiServer();
+  // For net::HttpServer; any loop.
+  net::Handler handler();
+  // Makes what every cluster has: namespaces, RBAC's default policy, priority classes, the `kubernetes` Service. Before /readyz is ok.
+  Task<Result<void>> bootstrap();
+  std::string service_ip() const;
+  const Authenticator& authenticator() const;
+
+ private:
+  explicit ApiServer(ApiServerOptions options);
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace redoubt::apiserver

@@ -1,0 +1,15 @@
+// Where requests that leave the API server go: logs, exec, attach, port-forward and the proxies. The path's other end is a kubelet
+// (apiserver-kubelet), a node, a pod or a Service.
+#pragma once
+#include "apiserver/context.h"
+
+namespace redoubt::apiserver {
+
+class ConnectHandler {
+ public:
+  virtual ~ConnectHandler() = default;
+  // `object` is the stored pod, node or Service. Answers the request, errors included.
+  virtual Task<void> connect(Context& context, const schema::Value& object) = 0;
+};
+
+}  // namespace redoubt::apiserver

@@ -1,0 +1,62 @@
+// One request on its way through the pipeline: what each step works out for the next.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apiserver/auth/authorizer.h"
+#include "apiserver/auth/user.h"
+#include "base/status.h"
+#include "net/http.h"
+#include "schema/codec.h"
+#include "schema/resource.h"
+#include "schema/value.h"
+
+namespace redoubt::apiserver {
+
+// What a path means (upstream's RequestInfo).
+struct RequestInfo {
+  bool resource_request = false;
+  std::string verb;
+  std::string group, version, resource, subresource, namespace_, name;
+  std::vector<std::string> rest;  // path segments after a proxy subresource
+};
+
+enum class Form { Json, Yaml, Protobuf };
+enum class View { Object, Table, PartialMetadata };
+
+struct Context {
+  net::Request& request;
+  net::Responder& responder;
+  RequestInfo info;
+  UserInfo user;
+  std::vector<std::pair<std::string, std::string>> query;
+  const schema::Resource* resource = nullptr;
+  const schema::Subresource* subresource = nullptr;
+  Form form = Form::Json;
+  View view = View::Object;
+  schema::Arena arena;
+  std::vector<std::string> warnings;
+
+  std::string_view param(std::string_view name) const {
+    for (const auto& [key, value] : query) {
+      if (key == name) return value;
+    }
+    return {};
+  }
+  bool flag(std::string_view name) const {
+    std::string_view v = param(name);
+    return v == "1" || v == "true" || v == "True" || v == "t" || v == "T";
+  }
+  GroupResource group_resource() const { return {std::string(info.group), std::string(info.resource)}; }
+};
+
+// From method, path and query. BadRequest for escapes that do not decode.
+Result<RequestInfo> parse_request_info(const net::Request& request, const std::vector<std::pair<std::string, std::string>>& query);
+Attributes attributes_of(const RequestInfo& info, const net::Request& request);
+// Picks the answer's form and view from Accept; NotAcceptable (406) when nothing offered fits.
+Result<void> negotiate(Context& context);
+
+}  // namespace redoubt::apiserver

@@ -1,0 +1,160 @@
+#include <algorithm>
+
+#include "apiserver/context.h"
+
+namespace redoubt::apiserver {
+
+namespace {
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+std::string verb_of(const std::string& method) {
+  if (method == "POST") return "create";
+  if (method == "GET" || method == "HEAD") return "get";
+  if (method == "PUT") return "update";
+  if (method == "PATCH") return "patch";
+  if (method == "DELETE") return "delete";
+  std::string lower = method;
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+std::string_view find(const std::vector<std::pair<std::string, std::string>>& query, std::string_view name) {
+  for (const auto& [key, value] : query) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<RequestInfo> parse_request_info(const net::Request& request, const std::vector<std::pair<std::string, std::string>>& query) {
+  RequestInfo info;
+  info.verb = verb_of(request.method);
+  std::vector<std::string> parts;
+  std::string_view path = request.path;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    size_t slash = path.find('/');
+    auto segment = net::percent_decode(path.substr(0, slash));
+    if (!segment) return bad_request("the path holds a malformed percent escape");
+    if (!segment->empty() || slash != std::string_view::npos) parts.push_back(std::move(*segment));
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash);
+  }
+  if (parts.size() < 3 || (parts[0] != "api" && parts[0] != "apis")) return info;
+  size_t at = 1;
+  if (parts[0] == "apis") {
+    if (parts.size() < 4) return info;
+    info.group = parts[at++];
+  }
+  info.version = parts[at++];
+  info.resource_request = true;
+  // The old form of a watch: /api/v1/watch/...
+  if (parts[at] == "watch" && parts.size() > at + 1) {
+    info.verb = "watch";
+    ++at;
+  }
+  if (parts[at] == "namespaces" && parts.size() > at + 1) {
+    info.namespace_ = parts[at + 1];
+    bool is_namespace_itself = parts.size() == at + 2 || (parts.size() == at + 3 && (parts[at + 2] == "status" || parts[at + 2] == "finalize"));
+    if (!is_namespace_itself) at += 2;
+  }
+  std::vector<std::string> rest(parts.begin() + static_cast<ptrdiff_t>(at), parts.end());
+  if (!rest.empty()) info.resource = rest[0];
+  if (rest.size() > 1) info.name = rest[1];
+  if (rest.size() > 2) info.subresource = rest[2];
+  if (rest.size() > 3) info.rest.assign(rest.begin() + 3, rest.end());
+  if (!info.rest.empty() && info.subresource != "proxy") {
+    // Nothing but a proxy goes deeper: no such path.
+    info.resource.clear();
+  }
+  if (info.name.empty() && info.verb == "get") {
+    std::string_view watch = find(query, "watch");
+    info.verb = watch == "1" || watch == "true" ? "watch" : "list";
+  } else if (info.name.empty() && info.verb == "delete") {
+    info.verb = "deletecollection";
+  }
+  // A list or watch of one name, by field selector, is authorized for that name.
+  if (info.name.empty() && (info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection")) {
+    std::string_view selector = find(query, "fieldSelector");
+    constexpr std::string_view kName = "metadata.name=";
+    if (selector.starts_with(kName) && selector.find(',') == std::string_view::npos) {
+      std::string_view name = selector.substr(kName.size());
+      if (name.starts_with('=')) name.remove_prefix(1);
+      info.name = name;
+    }
+  }
+  return info;
+}
+
+Attributes attributes_of(const RequestInfo& info, const net::Request& request) {
+  Attributes a;
+  a.verb = info.verb;
+  a.resource_request = info.resource_request;
+  if (!info.resource_request) {
+    a.verb = request.method;
+    for (char& c : a.verb) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (a.verb == "head") a.verb = "get";
+    a.path = request.path;
+    return a;
+  }
+  a.api_group = info.group;
+  a.api_version = info.version;
+  a.resource = info.resource;
+  a.subresource = info.subresource;
+  a.namespace_ = info.namespace_;
+  a.name = info.name;
+  // Running a command or reaching into a pod is authorized as what it is, not as the GET that a WebSocket happens to be.
+  if (info.resource == "pods" && info.group.empty() && (info.subresource == "exec" || info.subresource == "attach" || info.subresource == "portforward")) a.verb = "create";
+  return a;
+}
+
+Result<void> negotiate(Context& context) {
+  auto accept = context.request.headers.get("accept");
+  if (!accept || accept->empty()) return {};
+  std::string_view rest = *accept;
+  while (!rest.empty()) {
+    size_t comma = rest.find(',');
+    std::string_view item = trim(rest.substr(0, comma));
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+    std::string_view type = trim(item.substr(0, item.find(';')));
+    std::string_view as, version, group;
+    for (size_t semi = item.find(';'); semi != std::string_view::npos;) {
+      size_t next = item.find(';', semi + 1);
+      std::string_view parameter = trim(item.substr(semi + 1, next == std::string_view::npos ? next : next - semi - 1));
+      if (parameter.starts_with("as=")) as = parameter.substr(3);
+      if (parameter.starts_with("v=")) version = parameter.substr(2);
+      if (parameter.starts_with("g=")) group = parameter.substr(2);
+      semi = next;
+    }
+    if (type == "application/json" || type == "*/*" || type == "application/*") {
+      context.form = Form::Json;
+    } else if (type == "application/yaml") {
+      context.form = Form::Yaml;
+    } else if (type == "application/vnd.kubernetes.protobuf") {
+      context.form = Form::Protobuf;
+    } else {
+      continue;
+    }
+    if (as.empty()) {
+      context.view = View::Object;
+      return {};
+    }
+    if (group != "meta.k8s.io" || version != "v1" || context.form == Form::Protobuf) continue;
+    if (as == "Table") {
+      context.view = View::Table;
+      return {};
+    }
+    if (as == "PartialObjectMetadata" || as == "PartialObjectMetadataList") {
+      context.view = View::PartialMetadata;
+      return {};
+    }
+  }
+  return not_acceptable("only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf");
+}
+
+}  // namespace redoubt::apiserver
