@@ -44,6 +44,16 @@ Result<void> Admission::mutate_create(Context& c, Value& object) const {
       return Error(std::move(status));
     }
   }
+  if (is(c, "certificates.k8s.io", "certificatesigningrequests")) {
+    // Who asks is what the server knows, not what the request says.
+    Value& spec = object.object_at(c.arena, "spec");
+    for (const char* field : {"username", "uid", "groups", "extra"}) spec.erase(field);
+    spec.set(c.arena, "username", Value::string(c.arena.copy(c.user.name)));
+    if (!c.user.uid.empty()) spec.set(c.arena, "uid", Value::string(c.arena.copy(c.user.uid)));
+    Value groups = Value::array(c.arena);
+    for (const std::string& group : c.user.groups) groups.push_back(c.arena, Value::string(c.arena.copy(group)));
+    spec.set(c.arena, "groups", groups);
+  }
   if (is(c, "", "pods") && c.info.subresource.empty()) {
     RD_TRYV(service_account(c, object));
     RD_TRYV(priority(c, object));
