@@ -8,7 +8,9 @@ namespace redoubt::apiserver {
 
 namespace {
 
-bool is(const Context& c, std::string_view group, std::string_view resource) { return c.info.group == group && c.info.resource == resource; }
+bool is(const Context& c, std::string_view group, std::string_view resource) {
+  return c.info.group == group && c.info.resource == resource;
+}
 
 constexpr std::string_view kTokenPath = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -36,11 +38,15 @@ Result<void> Admission::mutate_create(Context& c, Value& object) const {
     auto found = store_.snapshot("namespaces")->find("/registry/namespaces/" + std::string(ns));
     if (!found) return not_found({"", "namespaces"}, ns);
     bool terminating = false;
-    for (const auto& [field, value] : found->fields) terminating = terminating || (field == "status.phase" && value == "Terminating");
+    for (const auto& [field, value] : found->fields)
+      terminating = terminating || (field == "status.phase" && value == "Terminating");
     if (terminating) {
-      Error error = forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(), fmt::format("unable to create new content in namespace {} because it is being terminated", ns));
+      Error error =
+          forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(),
+                    fmt::format("unable to create new content in namespace {} because it is being terminated", ns));
       Status status = std::move(error).error();
-      status.details().causes.push_back({"NamespaceTerminating", fmt::format("namespace {} is being terminated", ns), "metadata.namespace"});
+      status.details().causes.push_back(
+          {"NamespaceTerminating", fmt::format("namespace {} is being terminated", ns), "metadata.namespace"});
       return Error(std::move(status));
     }
   }
@@ -75,10 +81,12 @@ Result<void> Admission::service_account(Context& c, Value& pod) const {
   name = arena.copy(name);
   spec.set(arena, "serviceAccountName", Value::string(name));
   spec.set(arena, "serviceAccount", Value::string(name));
-  auto stored = store_.snapshot("serviceaccounts")->find(fmt::format("/registry/serviceaccounts/{}/{}", c.info.namespace_, name));
+  auto stored =
+      store_.snapshot("serviceaccounts")->find(fmt::format("/registry/serviceaccounts/{}/{}", c.info.namespace_, name));
   if (!stored) {
     return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(),
-                     fmt::format("error looking up service account {}/{}: serviceaccount \"{}\" not found", c.info.namespace_, name, name));
+                     fmt::format("error looking up service account {}/{}: serviceaccount \"{}\" not found",
+                                 c.info.namespace_, name, name));
   }
   auto account = schema::from_json<k8s::core::v1::ServiceAccount>(stored->json);
   if (!account) return Error(account.error());
@@ -97,13 +105,15 @@ Result<void> Admission::service_account(Context& c, Value& pod) const {
 
   std::string_view volume_name;
   for (const Value& volume : schema::items(spec.get({"volumes"}))) {
-    if (volume.get({"name"}).as_string().starts_with("kube-api-access-")) volume_name = volume.get({"name"}).as_string();
+    if (volume.get({"name"}).as_string().starts_with("kube-api-access-"))
+      volume_name = volume.get({"name"}).as_string();
   }
   bool needed = false;
   for (const char* list : {"initContainers", "containers"}) {
     for (Value& container : schema::items(spec.get({list}))) {
       bool mounted = false;
-      for (const Value& m : schema::items(container.get({"volumeMounts"}))) mounted = mounted || m.get({"mountPath"}).as_string() == kTokenPath;
+      for (const Value& m : schema::items(container.get({"volumeMounts"})))
+        mounted = mounted || m.get({"mountPath"}).as_string() == kTokenPath;
       if (mounted) continue;
       if (volume_name.empty()) volume_name = arena.copy("kube-api-access-" + random_suffix());
       Value mounts = container.get({"volumeMounts"});
@@ -140,7 +150,9 @@ Result<void> Admission::priority(Context& c, Value& pod) const {
   auto classes = store_.snapshot("priorityclasses");
   if (!name.empty()) {
     auto stored = classes->find("/registry/priorityclasses/" + name);
-    if (!stored) return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(), fmt::format("no PriorityClass with name {} was found", name));
+    if (!stored)
+      return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(),
+                       fmt::format("no PriorityClass with name {} was found", name));
     auto parsed = schema::parse_json(arena.copy(stored->json.view()), arena);
     value = parsed->get({"value"}).as_int();
     policy = parsed->get({"preemptionPolicy"}).as_string(policy);
@@ -157,7 +169,9 @@ Result<void> Admission::priority(Context& c, Value& pod) const {
   if (!name.empty()) spec.set(arena, "priorityClassName", Value::string(arena.copy(name)));
   if (Value asked = spec.get({"priority"}); asked.is_int() && asked.as_int() != value) {
     return forbidden({"", "pods"}, pod.get({"metadata", "name"}).as_string(),
-                     fmt::format("the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {} from the given PriorityClass name", asked.as_int(), value));
+                     fmt::format("the integer value of priority ({}) must not be provided in pod spec; priority "
+                                 "admission controller computed {} from the given PriorityClass name",
+                                 asked.as_int(), value));
   }
   spec.set(arena, "priority", Value::integer(value));
   set_default(spec, arena, "preemptionPolicy", Value::string(arena.copy(policy)));
@@ -172,7 +186,8 @@ Result<void> Admission::validate(Context& c, const Value& object, const Value& o
 Result<void> Admission::validate_delete(Context& c, const Value& old) const {
   if (is(c, "", "namespaces")) {
     std::string_view name = old.get({"metadata", "name"}).as_string();
-    if (name == "default" || name == "kube-system" || name == "kube-public") return forbidden({"", "namespaces"}, name, "this namespace may not be deleted");
+    if (name == "default" || name == "kube-system" || name == "kube-public")
+      return forbidden({"", "namespaces"}, name, "this namespace may not be deleted");
   }
   return node_restriction(c, Value(), old);
 }
@@ -181,30 +196,40 @@ Result<void> Admission::validate_delete(Context& c, const Value& old) const {
 Result<void> Admission::node_restriction(Context& c, const Value& object, const Value& old) const {
   std::string_view node = c.user.node_name();
   if (node.empty()) return {};
-  std::string_view name = old.is_null() ? object.get({"metadata", "name"}).as_string() : old.get({"metadata", "name"}).as_string();
+  std::string_view name =
+      old.is_null() ? object.get({"metadata", "name"}).as_string() : old.get({"metadata", "name"}).as_string();
   auto deny = [&](std::string_view why) { return forbidden(c.group_resource(), name, why); };
-  if (is(c, "", "nodes") && name != node) return deny(fmt::format("node \"{}\" is not allowed to modify node \"{}\"", node, name));
+  if (is(c, "", "nodes") && name != node)
+    return deny(fmt::format("node \"{}\" is not allowed to modify node \"{}\"", node, name));
   if (is(c, "", "nodes")) {
     if (old.is_null()) return {};
     if (object.is_null()) return deny(fmt::format("node \"{}\" is not allowed to delete itself", node));
-    if (!object.get({"spec", "taints"}).equals(old.get({"spec", "taints"}))) return deny(fmt::format("node \"{}\" is not allowed to modify taints", node));
+    if (!object.get({"spec", "taints"}).equals(old.get({"spec", "taints"})))
+      return deny(fmt::format("node \"{}\" is not allowed to modify taints", node));
     for (const schema::Member& label : schema::members(object.get({"metadata", "labels"}))) {
       if (label.key.find("node-restriction.kubernetes.io/") == std::string_view::npos) continue;
-      if (!label.value.equals(old.get({"metadata", "labels", label.key}))) return deny(fmt::format("is not allowed to modify labels: {}", label.key));
+      if (!label.value.equals(old.get({"metadata", "labels", label.key})))
+        return deny(fmt::format("is not allowed to modify labels: {}", label.key));
     }
     return {};
   }
   if (is(c, "", "pods")) {
     if (c.info.subresource.empty() && old.is_null()) {
-      if (!object.get({"metadata", "annotations", "kubernetes.io/config.mirror"}).is_string()) return deny(fmt::format("pod does not have \"kubernetes.io/config.mirror\" annotation, node \"{}\" can only create mirror pods", node));
-      if (object.get({"spec", "nodeName"}).as_string() != node) return deny(fmt::format("node \"{}\" can only create pods with spec.nodeName set to itself", node));
+      if (!object.get({"metadata", "annotations", "kubernetes.io/config.mirror"}).is_string())
+        return deny(fmt::format(
+            "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"{}\" can only create mirror pods",
+            node));
+      if (object.get({"spec", "nodeName"}).as_string() != node)
+        return deny(fmt::format("node \"{}\" can only create pods with spec.nodeName set to itself", node));
       return {};
     }
-    if (old.get({"spec", "nodeName"}).as_string() != node) return deny(fmt::format("node \"{}\" can only act on pods with spec.nodeName set to itself", node));
+    if (old.get({"spec", "nodeName"}).as_string() != node)
+      return deny(fmt::format("node \"{}\" can only act on pods with spec.nodeName set to itself", node));
     return {};
   }
   if (is(c, "coordination.k8s.io", "leases") && (c.info.namespace_ != "kube-node-lease" || name != node)) {
-    return deny(fmt::format("node \"{}\" can only access the lease of its own name in the \"kube-node-lease\" namespace", node));
+    return deny(fmt::format(
+        "node \"{}\" can only access the lease of its own name in the \"kube-node-lease\" namespace", node));
   }
   return {};
 }
@@ -234,14 +259,20 @@ Result<void> Admission::rbac_escalation(Context& c, const Value& object, const V
     if (!old.is_null() && old.get({"rules"}).equals(object.get({"rules"}))) return {};
     if (allowed("escalate", c.info.resource, name)) return {};
     auto granted = authorizer_.may_grant(c.user, c.info.namespace_, rules_of(object));
-    if (!granted) return forbidden(c.group_resource(), name, granted.error().message().substr(std::string_view("forbidden: ").size()));
+    if (!granted)
+      return forbidden(c.group_resource(), name,
+                       granted.error().message().substr(std::string_view("forbidden: ").size()));
     return {};
   }
   if (!old.is_null() && old.get({"subjects"}).equals(object.get({"subjects"}))) return {};
-  std::string_view kind = object.get({"roleRef", "kind"}).as_string(), role = object.get({"roleRef", "name"}).as_string();
+  std::string_view kind = object.get({"roleRef", "kind"}).as_string(),
+                   role = object.get({"roleRef", "name"}).as_string();
   if (allowed("bind", kind == "ClusterRole" ? "clusterroles" : "roles", role)) return {};
-  auto granted = authorizer_.may_grant(c.user, c.info.namespace_, authorizer_.rules_of_role(kind, role, c.info.namespace_));
-  if (!granted) return forbidden(c.group_resource(), name, granted.error().message().substr(std::string_view("forbidden: ").size()));
+  auto granted =
+      authorizer_.may_grant(c.user, c.info.namespace_, authorizer_.rules_of_role(kind, role, c.info.namespace_));
+  if (!granted)
+    return forbidden(c.group_resource(), name,
+                     granted.error().message().substr(std::string_view("forbidden: ").size()));
   return {};
 }
 

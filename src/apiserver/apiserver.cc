@@ -13,7 +13,10 @@ namespace redoubt::apiserver {
 
 struct ApiServer::State {
   explicit State(ApiServerOptions o)
-      : options(std::move(o)), authenticator(options.authentication), authorizer(*options.store), admission(*options.store, authorizer) {}
+      : options(std::move(o)),
+        authenticator(options.authentication),
+        authorizer(*options.store),
+        admission(*options.store, authorizer) {}
   ApiServerOptions options;
   Authenticator authenticator;
   Authorizer authorizer;
@@ -58,27 +61,32 @@ class InFlight {
 };
 
 bool is_long_running(const RequestInfo& info) {
-  return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" || info.subresource == "attach" || info.subresource == "portforward" || info.subresource == "proxy";
+  return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" ||
+         info.subresource == "attach" || info.subresource == "portforward" || info.subresource == "proxy";
 }
 
 void count_request(const Context& c, std::chrono::steady_clock::time_point began) {
   // One series a verb and resource; what is no resource counts together.
   static std::mutex mutex;
   static std::map<std::pair<std::string, std::string>, std::pair<Counter*, Histogram*>> known;
-  std::pair<std::string, std::string> key{c.info.verb, c.resource != nullptr ? std::string(c.resource->name) : std::string()};
+  std::pair<std::string, std::string> key{c.info.verb,
+                                          c.resource != nullptr ? std::string(c.resource->name) : std::string()};
   std::pair<Counter*, Histogram*> metrics;
   {
     std::lock_guard lock(mutex);
     auto [it, added] = known.try_emplace(key);
     if (added) {
       MetricLabels labels{{"verb", key.first}, {"resource", key.second}};
-      it->second = {&counter("apiserver_request_total", "Requests answered, by verb and resource.", labels),
-                    &histogram("apiserver_request_duration_seconds", "How long requests took, watches and connections left out.", {0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30}, labels)};
+      it->second = {
+          &counter("apiserver_request_total", "Requests answered, by verb and resource.", labels),
+          &histogram("apiserver_request_duration_seconds", "How long requests took, watches and connections left out.",
+                     {0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30}, labels)};
     }
     metrics = it->second;
   }
   metrics.first->add();
-  if (!is_long_running(c.info)) metrics.second->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  if (!is_long_running(c.info))
+    metrics.second->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
 }
 
 }  // namespace
@@ -93,7 +101,8 @@ Result<void> ApiServer::State::impersonate(Context& c) {
     return {};
   }
   UserInfo as;
-  auto allowed = [&](std::string_view group, std::string_view resource, std::string_view subresource, std::string_view ns, std::string_view name) -> Result<void> {
+  auto allowed = [&](std::string_view group, std::string_view resource, std::string_view subresource,
+                     std::string_view ns, std::string_view name) -> Result<void> {
     Attributes a;
     a.verb = "impersonate";
     a.api_group = group;
@@ -163,15 +172,18 @@ Task<void> ApiServer::State::serve(net::Request request, net::Responder& respond
   if (auto ok = negotiate(c); !ok && c.info.resource_request) co_return co_await send_status(c, ok.error());
   auto user = authenticator.authenticate(request);
   if (!user) {
-    log_debug("authentication failed", {{"from", request.connection ? request.connection->remote_address : ""}, {"error", user.error().message()}});
+    log_debug("authentication failed", {{"from", request.connection ? request.connection->remote_address : ""},
+                                        {"error", user.error().message()}});
     co_return co_await send_status(c, unauthorized().error());
   }
   c.user = std::move(*user);
   if (auto ok = impersonate(c); !ok) co_return co_await send_status(c, ok.error());
   bool writes = c.info.verb != "get" && c.info.verb != "list" && c.info.verb != "watch";
   bool exempt = is_long_running(c.info) || c.user.in_group("system:masters");
-  InFlight place(writes ? writing : reading, writes ? options.max_mutating_requests_inflight : options.max_requests_inflight);
-  if (!place.taken() && !exempt) co_return co_await send_status(c, too_many_requests("too many requests, please try again later.", 1).error());
+  InFlight place(writes ? writing : reading,
+                 writes ? options.max_mutating_requests_inflight : options.max_requests_inflight);
+  if (!place.taken() && !exempt)
+    co_return co_await send_status(c, too_many_requests("too many requests, please try again later.", 1).error());
   if (auto ok = authorize(c); !ok) co_return co_await send_status(c, ok.error());
   if (c.info.resource_request) {
     co_await serve_resource(c);
@@ -185,26 +197,31 @@ Task<void> ApiServer::State::serve_resource(Context& c) {
   c.resource = schema::find_resource(c.info.group, c.info.version, c.info.resource);
   if (c.resource == nullptr) co_return co_await send_status(c, page_not_found().error());
   const schema::Resource& r = *c.resource;
-  if (r.namespaced ? c.info.namespace_.empty() && !(c.info.name.empty() && (c.info.verb == "list" || c.info.verb == "watch")) && !r.storage_prefix.empty() &&
-                         c.info.verb != "deletecollection" && c.param("fieldSelector").empty()
-                   : !c.info.namespace_.empty() && r.name != "namespaces") {
+  if (r.namespaced
+          ? c.info.namespace_.empty() && !(c.info.name.empty() && (c.info.verb == "list" || c.info.verb == "watch")) &&
+                !r.storage_prefix.empty() && c.info.verb != "deletecollection" && c.param("fieldSelector").empty()
+          : !c.info.namespace_.empty() && r.name != "namespaces") {
     co_return co_await send_status(c, page_not_found().error());
   }
   uint32_t verb = 0;
-  static const std::map<std::string_view, uint32_t> kVerbs = {{"get", schema::kVerbGet},     {"list", schema::kVerbList},     {"watch", schema::kVerbWatch},
-                                                              {"create", schema::kVerbCreate}, {"update", schema::kVerbUpdate}, {"patch", schema::kVerbPatch},
-                                                              {"delete", schema::kVerbDelete}, {"deletecollection", schema::kVerbDeleteCollection}};
+  static const std::map<std::string_view, uint32_t> kVerbs = {
+      {"get", schema::kVerbGet},       {"list", schema::kVerbList},
+      {"watch", schema::kVerbWatch},   {"create", schema::kVerbCreate},
+      {"update", schema::kVerbUpdate}, {"patch", schema::kVerbPatch},
+      {"delete", schema::kVerbDelete}, {"deletecollection", schema::kVerbDeleteCollection}};
   if (auto it = kVerbs.find(c.info.verb); it != kVerbs.end()) verb = it->second;
   if (!c.info.subresource.empty()) {
     for (const auto& sub : r.subresources) {
       if (sub.name == c.info.subresource) c.subresource = &sub;
     }
     if (c.subresource == nullptr) co_return co_await send_status(c, page_not_found().error());
-    if ((c.subresource->verbs & verb) == 0) co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
+    if ((c.subresource->verbs & verb) == 0)
+      co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
     if (c.subresource->name == "token") co_return co_await reviews->token(c);
     co_return co_await subresources->serve(c);
   }
-  if ((r.verbs & verb) == 0 || verb == 0) co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
+  if ((r.verbs & verb) == 0 || verb == 0)
+    co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
   if (r.storage_prefix.empty()) {
     if (r.name == "bindings") {
       Context& binding = c;
@@ -219,14 +236,22 @@ Task<void> ApiServer::State::serve_resource(Context& c) {
     co_return co_await reviews->create(c);
   }
   switch (verb) {
-    case schema::kVerbGet: co_return co_await rest->get(c);
-    case schema::kVerbList: co_return co_await rest->list(c);
-    case schema::kVerbWatch: co_return co_await rest->watch(c);
-    case schema::kVerbCreate: co_return co_await rest->create(c);
-    case schema::kVerbUpdate: co_return co_await rest->update(c);
-    case schema::kVerbPatch: co_return co_await rest->patch(c);
-    case schema::kVerbDelete: co_return co_await rest->remove(c);
-    default: co_return co_await rest->remove_collection(c);
+    case schema::kVerbGet:
+      co_return co_await rest->get(c);
+    case schema::kVerbList:
+      co_return co_await rest->list(c);
+    case schema::kVerbWatch:
+      co_return co_await rest->watch(c);
+    case schema::kVerbCreate:
+      co_return co_await rest->create(c);
+    case schema::kVerbUpdate:
+      co_return co_await rest->update(c);
+    case schema::kVerbPatch:
+      co_return co_await rest->patch(c);
+    case schema::kVerbDelete:
+      co_return co_await rest->remove(c);
+    default:
+      co_return co_await rest->remove_collection(c);
   }
 }
 
@@ -239,7 +264,9 @@ Task<void> ApiServer::State::health(Context& c) {
   std::vector<Check> checks;
   checks.push_back({"ping", {}});
   checks.push_back({"store", options.store->healthy()});
-  if (ready) checks.push_back({"poststarthook/bootstrap", bootstrapped ? Result<void>{} : Result<void>(service_unavailable("not finished"))});
+  if (ready)
+    checks.push_back(
+        {"poststarthook/bootstrap", bootstrapped ? Result<void>{} : Result<void>(service_unavailable("not finished"))});
   std::string path = c.request.path;
   size_t slash = path.find('/', 1);
   std::string only = slash == std::string::npos ? "" : path.substr(slash + 1);
@@ -252,14 +279,19 @@ Task<void> ApiServer::State::health(Context& c) {
     for (const auto& [key, value] : c.query) excluded = excluded || (key == "exclude" && value == check.name);
     bool good = check.outcome.has_value() || excluded;
     ok = ok && good;
-    text += fmt::format("[{}]{} {}\n", good ? "+" : "-", check.name, excluded ? "excluded: ok" : good ? "ok" : "failed: reason withheld");
+    text += fmt::format("[{}]{} {}\n", good ? "+" : "-", check.name,
+                        excluded ? "excluded: ok"
+                        : good   ? "ok"
+                                 : "failed: reason withheld");
   }
   if (!found) co_return co_await send_status(c, page_not_found().error());
   std::string name = path.substr(1, slash == std::string::npos ? slash : slash - 1);
   bool verbose = c.query.size() > 0 && !c.param("verbose").empty();
   for (const auto& [key, value] : c.query) verbose = verbose || key == "verbose";
   std::string body = ok ? (verbose ? text + name + " check passed\n" : "ok") : text + name + " check failed\n";
-  co_await c.responder.send(ok ? 200 : 500, {{"content-type", "text/plain; charset=utf-8"}, {"x-content-type-options", "nosniff"}}, one(std::move(body)));
+  co_await c.responder.send(ok ? 200 : 500,
+                            {{"content-type", "text/plain; charset=utf-8"}, {"x-content-type-options", "nosniff"}},
+                            one(std::move(body)));
 }
 
 std::string ApiServer::State::openapi(const std::string& path) {
@@ -287,7 +319,8 @@ std::string ApiServer::State::openapi(const std::string& path) {
       out = "{\"paths\":{";
       for (const auto& [group, version] : versions) {
         std::string below = group.empty() ? "api/" + version : "apis/" + group + "/" + version;
-        out += fmt::format(R"({}"{}":{{"serverRelativeURL":"/openapi/v3/{}?hash=REDOUBT1354"}})", out.back() == '{' ? "" : ",", below, below);
+        out += fmt::format(R"({}"{}":{{"serverRelativeURL":"/openapi/v3/{}?hash=REDOUBT1354"}})",
+                           out.back() == '{' ? "" : ",", below, below);
       }
       out += "}}";
     }
@@ -299,8 +332,11 @@ std::string ApiServer::State::openapi(const std::string& path) {
 Task<void> ApiServer::State::serve_path(Context& c) {
   std::string path = c.request.path;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  auto send = [&](std::string type, std::string body) { return c.responder.send(200, {{"content-type", std::move(type)}}, one(std::move(body))); };
-  if (c.request.method != "GET" && c.request.method != "HEAD") co_return co_await send_status(c, method_not_allowed({}, c.request.method).error());
+  auto send = [&](std::string type, std::string body) {
+    return c.responder.send(200, {{"content-type", std::move(type)}}, one(std::move(body)));
+  };
+  if (c.request.method != "GET" && c.request.method != "HEAD")
+    co_return co_await send_status(c, method_not_allowed({}, c.request.method).error());
   for (const char* name : {"/livez", "/readyz", "/healthz"}) {
     if (path == name || path.starts_with(std::string(name) + "/")) co_return co_await health(c);
   }
@@ -310,9 +346,12 @@ Task<void> ApiServer::State::serve_path(Context& c) {
     co_await send("text/plain; version=0.0.4; charset=utf-8", render_metrics());
   } else if (path == "/.well-known/openid-configuration") {
     const std::string& issuer = options.authentication.service_account_issuer;
-    co_await send("application/json", fmt::format(R"({{"issuer":"{}","jwks_uri":"https://{}:{}/openid/v1/jwks","response_types_supported":["id_token"],)"
-                                                  R"("subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}})",
-                                                  issuer, options.advertise_address, options.advertise_port));
+    co_await send(
+        "application/json",
+        fmt::format(
+            R"({{"issuer":"{}","jwks_uri":"https://{}:{}/openid/v1/jwks","response_types_supported":["id_token"],)"
+            R"("subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}})",
+            issuer, options.advertise_address, options.advertise_port));
   } else if (path == "/openid/v1/jwks") {
     co_await send("application/jwk-set+json", options.authentication.service_account_keys->jwks());
   } else if (path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/")) {
@@ -323,10 +362,14 @@ Task<void> ApiServer::State::serve_path(Context& c) {
     if (c.request.headers.get("if-none-match") == document->etag) {
       co_await c.responder.send(304, {{"etag", document->etag}}, {});
     } else {
-      co_await c.responder.send(200, {{"content-type", document->content_type}, {"etag", document->etag}, {"vary", "Accept"}}, one(std::move(document->body)));
+      co_await c.responder.send(
+          200, {{"content-type", document->content_type}, {"etag", document->etag}, {"vary", "Accept"}},
+          one(std::move(document->body)));
     }
   } else if (path == "/") {
-    co_await send("application/json", R"({"paths":["/api","/apis","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/openid/v1/jwks","/readyz","/version"]})");
+    co_await send(
+        "application/json",
+        R"({"paths":["/api","/apis","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/openid/v1/jwks","/readyz","/version"]})");
   } else {
     co_await send_status(c, page_not_found().error());
   }
@@ -346,11 +389,17 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(ApiServerOptions options) {
 }
 
 net::Handler ApiServer::handler() {
-  return [state = state_.get()](net::Request request, net::Responder& responder) { return state->serve(std::move(request), responder); };
+  return [state = state_.get()](net::Request request, net::Responder& responder) {
+    return state->serve(std::move(request), responder);
+  };
 }
 
-std::string ApiServer::service_ip() const { return state_->service_ips->first(); }
-const Authenticator& ApiServer::authenticator() const { return state_->authenticator; }
+std::string ApiServer::service_ip() const {
+  return state_->service_ips->first();
+}
+const Authenticator& ApiServer::authenticator() const {
+  return state_->authenticator;
+}
 
 namespace {
 
@@ -358,7 +407,9 @@ namespace {
 class NoResponder : public net::Responder {
  public:
   Task<Result<void>> send(int, net::Headers, BytesList) override { co_return Result<void>{}; }
-  Task<Result<std::unique_ptr<net::BodyWriter>>> start(int, net::Headers) override { co_return internal_error("no client"); }
+  Task<Result<std::unique_ptr<net::BodyWriter>>> start(int, net::Headers) override {
+    co_return internal_error("no client");
+  }
   Task<Result<net::StreamPtr>> upgrade(net::Headers) override { co_return internal_error("no client"); }
   bool started() const override { return true; }
 };
@@ -384,13 +435,16 @@ Task<Result<void>> ensure(Rest& rest, Wanted wanted) {
   RD_CO_TRY(Value object, rest.decode(c, wanted.json, *c.resource->type, c.resource->api_version(), c.resource->kind));
   auto made = co_await rest.create_object(c, object.clone(c.arena));
   if (made) co_return Result<void>{};
-  if (!made.error().is("AlreadyExists")) co_return Error(made.error().with_context(wanted.resource + "/" + wanted.name));
+  if (!made.error().is("AlreadyExists"))
+    co_return Error(made.error().with_context(wanted.resource + "/" + wanted.name));
   if (!wanted.keep_current) co_return Result<void>{};
   c.info.verb = "update";
   auto changed = co_await rest.modify(
       c,
       [&](Value& there, const Value&) -> Result<void> {
-        if (there.get({"metadata", "annotations", "rbac.authorization.kubernetes.io/autoupdate"}).as_string() == "false") return {};
+        if (there.get({"metadata", "annotations", "rbac.authorization.kubernetes.io/autoupdate"}).as_string() ==
+            "false")
+          return {};
         // Missing rules and subjects come back; what an administrator added stays.
         for (const char* list : {"rules", "subjects"}) {
           for (const Value& item : schema::items(object.get({list}))) {
@@ -420,26 +474,35 @@ Task<Result<void>> ApiServer::bootstrap() {
     all.push_back({"", "namespaces", "", ns, fmt::format(R"({{"metadata":{{"name":"{}"}}}})", ns)});
   }
   for (PolicyObject& object : bootstrap_policy()) {
-    all.push_back({"rbac.authorization.k8s.io", object.resource, object.namespace_, object.name, std::move(object.json), true});
+    all.push_back(
+        {"rbac.authorization.k8s.io", object.resource, object.namespace_, object.name, std::move(object.json), true});
   }
-  all.push_back({"scheduling.k8s.io", "priorityclasses", "", "system-node-critical",
-                 R"({"metadata":{"name":"system-node-critical"},"value":2000001000,"description":"Used for system critical pods that must not be moved from their current node."})"});
-  all.push_back({"scheduling.k8s.io", "priorityclasses", "", "system-cluster-critical",
-                 R"({"metadata":{"name":"system-cluster-critical"},"value":2000000000,"description":"Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."})"});
-  all.push_back({"", "services", "default", "kubernetes",
-                 fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver","provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{"name":"https","port":443,)"
-                             R"("protocol":"TCP","targetPort":{}}}],"sessionAffinity":"None","type":"ClusterIP"}}}})",
-                             s.service_ips->first(), s.options.advertise_port)});
-  all.push_back({"", "endpoints", "default", "kubernetes",
-                 fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"endpointslice.kubernetes.io/skip-mirror":"true"}}}},"subsets":[{{"addresses":[{{"ip":"{}"}}],)"
-                             R"("ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}}]}})",
-                             s.options.advertise_address, s.options.advertise_port),
-                 true});
-  all.push_back({"discovery.k8s.io", "endpointslices", "default", "kubernetes",
-                 fmt::format(R"({{"metadata":{{"name":"kubernetes","labels":{{"kubernetes.io/service-name":"kubernetes"}}}},"addressType":"IPv4","endpoints":[{{"addresses":["{}"],)"
-                             R"("conditions":{{"ready":true}}}}],"ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
-                             s.options.advertise_address, s.options.advertise_port),
-                 true});
+  all.push_back(
+      {"scheduling.k8s.io", "priorityclasses", "", "system-node-critical",
+       R"({"metadata":{"name":"system-node-critical"},"value":2000001000,"description":"Used for system critical pods that must not be moved from their current node."})"});
+  all.push_back(
+      {"scheduling.k8s.io", "priorityclasses", "", "system-cluster-critical",
+       R"({"metadata":{"name":"system-cluster-critical"},"value":2000000000,"description":"Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."})"});
+  all.push_back(
+      {"", "services", "default", "kubernetes",
+       fmt::format(
+           R"({{"metadata":{{"name":"kubernetes","labels":{{"component":"apiserver","provider":"kubernetes"}}}},"spec":{{"clusterIP":"{}","ports":[{{"name":"https","port":443,)"
+           R"("protocol":"TCP","targetPort":{}}}],"sessionAffinity":"None","type":"ClusterIP"}}}})",
+           s.service_ips->first(), s.options.advertise_port)});
+  all.push_back(
+      {"", "endpoints", "default", "kubernetes",
+       fmt::format(
+           R"({{"metadata":{{"name":"kubernetes","labels":{{"endpointslice.kubernetes.io/skip-mirror":"true"}}}},"subsets":[{{"addresses":[{{"ip":"{}"}}],)"
+           R"("ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}}]}})",
+           s.options.advertise_address, s.options.advertise_port),
+       true});
+  all.push_back(
+      {"discovery.k8s.io", "endpointslices", "default", "kubernetes",
+       fmt::format(
+           R"({{"metadata":{{"name":"kubernetes","labels":{{"kubernetes.io/service-name":"kubernetes"}}}},"addressType":"IPv4","endpoints":[{{"addresses":["{}"],)"
+           R"("conditions":{{"ready":true}}}}],"ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
+           s.options.advertise_address, s.options.advertise_port),
+       true});
   // The namespaces first; then everything at once, so that one durable transaction carries many.
   for (size_t i = 0; i < 4; ++i) RD_CO_TRYV(co_await ensure(*s.rest, all[i]));
   Scope scope(co_await boost::asio::this_coro::executor, "bootstrap");

@@ -30,7 +30,8 @@ class ApiServer {
   ~ApiServer();
   // For net::HttpServer; any loop.
   net::Handler handler();
-  // Makes what every cluster has: namespaces, RBAC's default policy, priority classes, the `kubernetes` Service. Before /readyz is ok.
+  // Makes what every cluster has: namespaces, RBAC's default policy, priority classes, the `kubernetes` Service. Before
+  // /readyz is ok.
   Task<Result<void>> bootstrap();
   std::string service_ip() const;
   const Authenticator& authenticator() const;

@@ -1,5 +1,5 @@
-// Where requests that leave the API server go: logs, exec, attach, port-forward and the proxies. The path's other end is a kubelet
-// (apiserver-kubelet), a node, a pod or a Service.
+// Where requests that leave the API server go: logs, exec, attach, port-forward and the proxies. The path's other end
+// is a kubelet (apiserver-kubelet), a node, a pod or a Service.
 #pragma once
 #include "apiserver/context.h"
 

@@ -54,7 +54,8 @@ struct Context {
 };
 
 // From method, path and query. BadRequest for escapes that do not decode.
-Result<RequestInfo> parse_request_info(const net::Request& request, const std::vector<std::pair<std::string, std::string>>& query);
+Result<RequestInfo> parse_request_info(const net::Request& request,
+                                       const std::vector<std::pair<std::string, std::string>>& query);
 Attributes attributes_of(const RequestInfo& info, const net::Request& request);
 // Picks the answer's form and view from Accept; NotAcceptable (406) when nothing offered fits.
 Result<void> negotiate(Context& context);

@@ -40,7 +40,8 @@ void events_event_to_core(Value& e, Arena& arena) {
 void hpa_v2_to_v1(Value& hpa, Arena& arena) {
   Value& spec = hpa.object_at(arena, "spec");
   for (const Value& metric : schema::items(spec.get({"metrics"}))) {
-    if (metric.get({"resource", "name"}).as_string() == "cpu" && metric.get({"resource", "target", "averageUtilization"}).is_int()) {
+    if (metric.get({"resource", "name"}).as_string() == "cpu" &&
+        metric.get({"resource", "target", "averageUtilization"}).is_int()) {
       spec.set(arena, "targetCPUUtilizationPercentage", metric.get({"resource", "target", "averageUtilization"}));
     }
   }
@@ -61,7 +62,8 @@ void hpa_v2_to_v1(Value& hpa, Arena& arena) {
 void hpa_v1_to_v2(Value& hpa, Arena& arena) {
   Value& spec = hpa.object_at(arena, "spec");
   if (Value percentage = spec.get({"targetCPUUtilizationPercentage"}); percentage.is_int()) {
-    Value target = Value::object(arena), resource = Value::object(arena), metric = Value::object(arena), metrics = Value::array(arena);
+    Value target = Value::object(arena), resource = Value::object(arena), metric = Value::object(arena),
+          metrics = Value::array(arena);
     target.set(arena, "type", Value::string("Utilization"));
     target.set(arena, "averageUtilization", percentage);
     resource.set(arena, "name", Value::string("cpu"));

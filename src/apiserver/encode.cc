@@ -16,7 +16,9 @@ using schema::Value;
 constexpr size_t kGzipFrom = 128 * 1024;  // upstream's threshold
 
 // True when the stored bytes are what this request wants.
-bool stored_as_is(const Context& c) { return c.resource == nullptr || c.resource->storage_version == c.resource->version; }
+bool stored_as_is(const Context& c) {
+  return c.resource == nullptr || c.resource->storage_version == c.resource->version;
+}
 
 Result<Value> value_of(const Context& c, const store::Object& object, Arena& arena) {
   RD_TRY(Value value, schema::parse_json(object.json, arena, {.max_bytes = SIZE_MAX}));
@@ -25,13 +27,16 @@ Result<Value> value_of(const Context& c, const store::Object& object, Arena& are
 }
 
 std::string partial_metadata(std::string_view metadata_json) {
-  return fmt::format("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{}}}", metadata_json);
+  return fmt::format("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{}}}",
+                     metadata_json);
 }
 
 Result<std::string> in_form(Form form, const Value& value, const schema::Type* type, const std::string& json) {
   switch (form) {
-    case Form::Json: return json;
-    case Form::Yaml: return schema::to_yaml(value);
+    case Form::Json:
+      return json;
+    case Form::Yaml:
+      return schema::to_yaml(value);
     case Form::Protobuf:
       if (type == nullptr) return not_acceptable("this has no protobuf form");
       return schema::to_protobuf(value, *type);
@@ -56,18 +61,22 @@ std::string list_meta_json(const ListMeta& meta) {
 }
 
 // The list's type, for its protobuf form.
-const schema::Type* list_type(const schema::Resource& resource) { return schema::find_type(std::string(resource.type->name) + "List"); }
+const schema::Type* list_type(const schema::Resource& resource) {
+  return schema::find_type(std::string(resource.type->name) + "List");
+}
 
 }  // namespace
 
 std::string content_type_of(const Context& c, bool watch) {
-  if (c.form == Form::Protobuf && c.view == View::Object) return watch ? "application/vnd.kubernetes.protobuf;stream=watch" : "application/vnd.kubernetes.protobuf";
+  if (c.form == Form::Protobuf && c.view == View::Object)
+    return watch ? "application/vnd.kubernetes.protobuf;stream=watch" : "application/vnd.kubernetes.protobuf";
   if (c.form == Form::Yaml) return "application/yaml";
   return "application/json";
 }
 
 Result<Encoded> encode_value(const Context& c, const Value& value, const schema::Type* type) {
-  RD_TRY(std::string text, in_form(c.form, value, type, c.form == Form::Json ? schema::to_json(value, type) : std::string()));
+  RD_TRY(std::string text,
+         in_form(c.form, value, type, c.form == Form::Json ? schema::to_json(value, type) : std::string()));
   return Encoded{content_type_of(c, false), one(std::move(text))};
 }
 
@@ -99,7 +108,8 @@ Result<Encoded> encode_list(const Context& c, const std::vector<store::ObjectPtr
     // Stored bytes go out as they are; items keep their kind and apiVersion, which every client takes.
     BytesList body;
     body.reserve(objects.size() * 2 + 2);
-    body.push_back(Bytes::take(fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[", resource.list_kind, resource.api_version(), list_meta_json(meta))));
+    body.push_back(Bytes::take(fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+                                           resource.list_kind, resource.api_version(), list_meta_json(meta))));
     for (size_t i = 0; i < objects.size(); ++i) {
       if (i > 0) body.push_back(Bytes::of_static(","));
       body.push_back(objects[i]->json);
@@ -121,7 +131,9 @@ Result<Encoded> encode_list(const Context& c, const std::vector<store::ObjectPtr
   }
   if (c.view == View::PartialMetadata) {
     const schema::Type* type = schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
-    out = fmt::format("{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{},\"items\":[", list_meta_json(meta));
+    out = fmt::format(
+        "{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{},\"items\":[",
+        list_meta_json(meta));
     for (size_t i = 0; i < objects.size(); ++i) {
       Arena arena;
       RD_TRY(Value value, schema::parse_json(objects[i]->json, arena, {.max_bytes = SIZE_MAX}));
@@ -154,10 +166,14 @@ namespace {
 
 std::string_view word(WatchType type) {
   switch (type) {
-    case WatchType::Added: return "ADDED";
-    case WatchType::Modified: return "MODIFIED";
-    case WatchType::Deleted: return "DELETED";
-    case WatchType::Bookmark: return "BOOKMARK";
+    case WatchType::Added:
+      return "ADDED";
+    case WatchType::Modified:
+      return "MODIFIED";
+    case WatchType::Deleted:
+      return "DELETED";
+    case WatchType::Bookmark:
+      return "BOOKMARK";
   }
   return "";
 }
@@ -182,7 +198,8 @@ void append_bytes_field(std::string& out, int tag, std::string_view bytes) {
   out += bytes;
 }
 
-// meta.v1.WatchEvent { type = 1; object = 2 (RawExtension { raw = 1 }) } behind a four-byte length; no magic of its own.
+// meta.v1.WatchEvent { type = 1; object = 2 (RawExtension { raw = 1 }) } behind a four-byte length; no magic of its
+// own.
 std::string protobuf_frame(std::string_view type, std::string_view object) {
   std::string raw, event;
   append_bytes_field(raw, 1, object);
@@ -214,7 +231,8 @@ Result<Bytes> make_frame(const Context& c, WatchType type, const store::Object& 
 Result<Bytes> encode_event(const Context& c, WatchType type, const store::Object& object, const store::Event* event) {
   if (event == nullptr) return make_frame(c, type, object);
   auto key = std::make_tuple(static_cast<int>(type), static_cast<int>(c.form), static_cast<int>(c.view),
-                             std::string(stored_as_is(c) ? "" : c.resource->version) + (c.view == View::Table ? std::string(c.param("includeObject")) : ""));
+                             std::string(stored_as_is(c) ? "" : c.resource->version) +
+                                 (c.view == View::Table ? std::string(c.param("includeObject")) : ""));
   auto known = std::static_pointer_cast<const Frames>(event->frames.load());
   if (known) {
     auto it = known->by_encoding.find(key);
@@ -232,7 +250,10 @@ Bytes encode_bookmark(const Context& c, store::Revision revision, bool initial_e
   Arena arena;
   std::string annotations = initial_events_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "";
   std::string kind(c.resource->kind), version = c.resource->api_version();
-  std::string object = fmt::format("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"{}\",\"creationTimestamp\":null{}}}}}", kind, version, revision, annotations);
+  std::string object = fmt::format(
+      "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"{}\",\"creationTimestamp\":null{}}}"
+      "}}",
+      kind, version, revision, annotations);
   if (c.view == View::Table) {
     std::string table;
     append_table_head(table, *c.resource, fmt::format("{{\"resourceVersion\":\"{}\"}}", revision), false);
@@ -302,7 +323,8 @@ void add_warnings(const Context& c, net::Headers& headers) {
 Task<void> send_encoded(Context& c, int code, Encoded encoded) {
   net::Headers headers{{"content-type", encoded.content_type}, {"cache-control", "no-cache, private"}};
   add_warnings(c, headers);
-  if (c.request.method == "GET" && total_size(encoded.body) >= kGzipFrom && c.request.headers.has_token("accept-encoding", "gzip")) {
+  if (c.request.method == "GET" && total_size(encoded.body) >= kGzipFrom &&
+      c.request.headers.has_token("accept-encoding", "gzip")) {
     headers.add("content-encoding", "gzip");
     headers.add("vary", "Accept-Encoding");
     encoded.body = one(gzip(encoded.body));
@@ -316,7 +338,8 @@ Task<void> send_status(Context& c, const Status& status) {
   if (c.form == Form::Protobuf) {
     Arena arena;
     auto value = schema::parse_json(json, arena);
-    auto bytes = value ? schema::to_protobuf(*value, *schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.Status")) : Result<std::string>(json);
+    auto bytes = value ? schema::to_protobuf(*value, *schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.Status"))
+                       : Result<std::string>(json);
     if (bytes) {
       json = std::move(*bytes);
       content_type = "application/vnd.kubernetes.protobuf";
@@ -324,7 +347,8 @@ Task<void> send_status(Context& c, const Status& status) {
   }
   net::Headers headers{{"content-type", content_type}, {"cache-control", "no-cache, private"}};
   add_warnings(c, headers);
-  if (status.details().retry_after_seconds > 0) headers.add("retry-after", std::to_string(status.details().retry_after_seconds));
+  if (status.details().retry_after_seconds > 0)
+    headers.add("retry-after", std::to_string(status.details().retry_after_seconds));
   co_await c.responder.send(status.code(), std::move(headers), one(std::move(json)));
 }
 

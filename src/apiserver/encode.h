@@ -13,7 +13,8 @@ struct Encoded {
   BytesList body;
 };
 
-// A stored object as the request's version of the resource shows it. JSON of the stored version is the stored bytes themselves.
+// A stored object as the request's version of the resource shows it. JSON of the stored version is the stored bytes
+// themselves.
 Result<Encoded> encode_object(const Context& context, const store::Object& object);
 // A tree that is not stored (reviews, dry runs, subresources of other kinds). `type` null: members in their order.
 Result<Encoded> encode_value(const Context& context, const schema::Value& value, const schema::Type* type);
@@ -26,8 +27,10 @@ struct ListMeta {
 Result<Encoded> encode_list(const Context& context, const std::vector<store::ObjectPtr>& objects, const ListMeta& meta);
 
 enum class WatchType { Added, Modified, Deleted, Bookmark };
-// One event's frame; made once for each form and view and then shared by all watchers. `initial`: no event but a snapshot's object.
-Result<Bytes> encode_event(const Context& context, WatchType type, const store::Object& object, const store::Event* event);
+// One event's frame; made once for each form and view and then shared by all watchers. `initial`: no event but a
+// snapshot's object.
+Result<Bytes> encode_event(const Context& context, WatchType type, const store::Object& object,
+                           const store::Event* event);
 Bytes encode_bookmark(const Context& context, store::Revision revision, bool initial_events_end);
 Bytes encode_error_event(const Context& context, const Status& status);
 std::string content_type_of(const Context& context, bool watch);

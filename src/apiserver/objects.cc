@@ -13,7 +13,8 @@ void extract(const Value& object, const KindHooks& hooks, store::Object& into) {
   into.namespace_ = metadata.get({"namespace"}).as_string();
   into.name = metadata.get({"name"}).as_string();
   into.uid = metadata.get({"uid"}).as_string();
-  for (const schema::Member& label : schema::members(metadata.get({"labels"}))) into.labels.emplace_back(label.key, label.value.as_string());
+  for (const schema::Member& label : schema::members(metadata.get({"labels"})))
+    into.labels.emplace_back(label.key, label.value.as_string());
   if (hooks.fields != nullptr) into.fields = hooks.fields(object);
 }
 
@@ -33,17 +34,20 @@ const schema::Resource* stored_resource(std::string_view prefix) {
 }  // namespace
 
 std::string storage_prefix(const schema::Resource& resource, std::string_view ns) {
-  return ns.empty() ? fmt::format("/registry/{}/", resource.storage_prefix) : fmt::format("/registry/{}/{}/", resource.storage_prefix, ns);
+  return ns.empty() ? fmt::format("/registry/{}/", resource.storage_prefix)
+                    : fmt::format("/registry/{}/{}/", resource.storage_prefix, ns);
 }
 
 std::string storage_key(const schema::Resource& resource, std::string_view ns, std::string_view name) {
   return storage_prefix(resource, resource.namespaced ? ns : std::string_view()) + std::string(name);
 }
 
-std::shared_ptr<store::Object> make_record(const Value& object, const schema::Resource& resource, schema::Arena& arena) {
+std::shared_ptr<store::Object> make_record(const Value& object, const schema::Resource& resource,
+                                           schema::Arena& arena) {
   Value copy = object;
   Value& metadata = copy.object_at(arena, "metadata");
-  // Written with a mark where the revision belongs, found again at once: it stands in schema order among metadata's members.
+  // Written with a mark where the revision belongs, found again at once: it stands in schema order among metadata's
+  // members.
   constexpr std::string_view kMark = "\x01";
   metadata.set(arena, "resourceVersion", Value::string(kMark));
   std::string json = schema::to_json(copy, resource.type);
@@ -66,12 +70,14 @@ std::shared_ptr<store::Object> make_record(const Value& object, const schema::Re
 
 Result<void> index_object(store::Object& object, std::string_view prefix) {
   const schema::Resource* resource = stored_resource(prefix);
-  if (resource == nullptr) return internal_error(fmt::format("the database holds objects of an unknown resource \"{}\"", prefix));
+  if (resource == nullptr)
+    return internal_error(fmt::format("the database holds objects of an unknown resource \"{}\"", prefix));
   schema::Arena arena;
   RD_TRY(Value value, schema::parse_json(object.json, arena, {.max_bytes = SIZE_MAX}));
   extract(value, hooks_for(resource->group, resource->name), object);
   size_t at = object.json.view().find("\"resourceVersion\":\"" + std::to_string(object.revision) + "\"");
-  if (at == std::string_view::npos) return internal_error(fmt::format("the stored object {} does not carry its revision", object.key));
+  if (at == std::string_view::npos)
+    return internal_error(fmt::format("the stored object {} does not carry its revision", object.key));
   // As the committer put it: with the comma before it where it is the last member.
   size_t end = object.json.view().find('"', at + 19) + 1;
   if (end < object.json.size() && object.json.view()[end] == '}' && at > 0 && object.json.view()[at - 1] == ',') --at;

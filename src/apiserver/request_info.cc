@@ -32,7 +32,8 @@ std::string_view find(const std::vector<std::pair<std::string, std::string>>& qu
 
 }  // namespace
 
-Result<RequestInfo> parse_request_info(const net::Request& request, const std::vector<std::pair<std::string, std::string>>& query) {
+Result<RequestInfo> parse_request_info(const net::Request& request,
+                                       const std::vector<std::pair<std::string, std::string>>& query) {
   RequestInfo info;
   info.verb = verb_of(request.method);
   std::vector<std::string> parts;
@@ -60,7 +61,8 @@ Result<RequestInfo> parse_request_info(const net::Request& request, const std::v
   }
   if (parts[at] == "namespaces" && parts.size() > at + 1) {
     info.namespace_ = parts[at + 1];
-    bool is_namespace_itself = parts.size() == at + 2 || (parts.size() == at + 3 && (parts[at + 2] == "status" || parts[at + 2] == "finalize"));
+    bool is_namespace_itself = parts.size() == at + 2 ||
+                               (parts.size() == at + 3 && (parts[at + 2] == "status" || parts[at + 2] == "finalize"));
     if (!is_namespace_itself) at += 2;
   }
   std::vector<std::string> rest(parts.begin() + static_cast<ptrdiff_t>(at), parts.end());
@@ -108,8 +110,11 @@ Attributes attributes_of(const RequestInfo& info, const net::Request& request) {
   a.subresource = info.subresource;
   a.namespace_ = info.namespace_;
   a.name = info.name;
-  // Running a command or reaching into a pod is authorized as what it is, not as the GET that a WebSocket happens to be.
-  if (info.resource == "pods" && info.group.empty() && (info.subresource == "exec" || info.subresource == "attach" || info.subresource == "portforward")) a.verb = "create";
+  // Running a command or reaching into a pod is authorized as what it is, not as the GET that a WebSocket happens to
+  // be.
+  if (info.resource == "pods" && info.group.empty() &&
+      (info.subresource == "exec" || info.subresource == "attach" || info.subresource == "portforward"))
+    a.verb = "create";
   return a;
 }
 
@@ -154,7 +159,9 @@ Result<void> negotiate(Context& context) {
       return {};
     }
   }
-  return not_acceptable("only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf");
+  return not_acceptable(
+      "only the following media types are accepted: application/json, application/yaml, "
+      "application/vnd.kubernetes.protobuf");
 }
 
 }  // namespace redoubt::apiserver

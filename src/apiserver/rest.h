@@ -1,5 +1,5 @@
-// The generic REST handlers: what every stored resource does, with Kubernetes' semantics of revisions, generations, finalizers,
-// dry runs and selectors. What is special about a kind comes from resources/.
+// The generic REST handlers: what every stored resource does, with Kubernetes' semantics of revisions, generations,
+// finalizers, dry runs and selectors. What is special about a kind comes from resources/.
 //
 // One instance serves all loops: it has no state of its own but the store's and the allocators'.
 #pragma once
@@ -36,12 +36,17 @@ class Rest {
 
   // ---- for subresources and start-up ----
   // Reads and decodes the body as the resource's type; checks apiVersion and kind; honours fieldValidation.
-  Task<Result<Value>> read_object(Context& context, const schema::Type& type, std::string_view api_version, std::string_view kind);
-  Result<Value> decode(Context& context, std::string_view body, const schema::Type& type, std::string_view api_version, std::string_view kind);
+  Task<Result<Value>> read_object(Context& context, const schema::Type& type, std::string_view api_version,
+                                  std::string_view kind);
+  Result<Value> decode(Context& context, std::string_view body, const schema::Type& type, std::string_view api_version,
+                       std::string_view kind);
   // The stored object as a tree in the request's version; NotFound otherwise.
   Result<std::pair<store::ObjectPtr, Value>> load(Context& context);
-  // Changes the stored object by `change` (which sees and edits a copy) until no writer came in between; retries conflicts.
-  Task<Result<store::ObjectPtr>> modify(Context& context, std::function<Result<void>(Value& object, const Value& old)> change, bool status_only);
+  // Changes the stored object by `change` (which sees and edits a copy) until no writer came in between; retries
+  // conflicts.
+  Task<Result<store::ObjectPtr>> modify(Context& context,
+                                        std::function<Result<void>(Value& object, const Value& old)> change,
+                                        bool status_only);
   Task<Result<store::ObjectPtr>> create_object(Context& context, Value object);
   Task<Result<store::ObjectPtr>> delete_object(Context& context, const store::ObjectPtr& object, const Value& options);
   bool dry_run(const Context& context, const Value& options = {}) const;
@@ -54,9 +59,11 @@ class Rest {
     bool finished = false;  // the last finalizer of a deleted object went: it is to be removed
   };
   // Defaults, metadata, hooks, admission and validation of an update; nothing is written.
-  Result<Write> prepare_update(Context& context, Value& object, const store::ObjectPtr& current, const Value& old, bool status_only);
+  Result<Write> prepare_update(Context& context, Value& object, const store::ObjectPtr& current, const Value& old,
+                               bool status_only);
   Task<Result<store::ObjectPtr>> write_update(Context& context, Write write, const store::ObjectPtr& current);
-  Result<std::vector<store::ObjectPtr>> select(Context& context, const store::SnapshotPtr& snapshot, std::string_view from, size_t limit, bool& more, uint64_t& remaining);
+  Result<std::vector<store::ObjectPtr>> select(Context& context, const store::SnapshotPtr& snapshot,
+                                               std::string_view from, size_t limit, bool& more, uint64_t& remaining);
   Result<void> check_selectors(const Context& context, LabelSelector& labels, FieldSelector& fields) const;
 
   store::Store& store_;

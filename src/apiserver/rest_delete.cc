@@ -32,11 +32,16 @@ int64_t grace_of(const Context& c, const Value& object, const Value& options) {
 Result<void> check_preconditions(const Context& c, const Value& options, const store::Object& object) {
   std::string_view uid = options.get({"preconditions", "uid"}).as_string();
   if (!uid.empty() && uid != object.uid) {
-    return conflict(c.group_resource(), object.name, fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid, object.uid));
+    return conflict(
+        c.group_resource(), object.name,
+        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid, object.uid));
   }
   std::string_view version = options.get({"preconditions", "resourceVersion"}).as_string();
   if (!version.empty() && version != std::to_string(object.revision)) {
-    return conflict(c.group_resource(), object.name, fmt::format("Precondition failed: ResourceVersion in precondition: {}, ResourceVersion in object meta: {}", version, object.revision));
+    return conflict(
+        c.group_resource(), object.name,
+        fmt::format("Precondition failed: ResourceVersion in precondition: {}, ResourceVersion in object meta: {}",
+                    version, object.revision));
   }
   return {};
 }
@@ -44,7 +49,8 @@ Result<void> check_preconditions(const Context& c, const Value& options, const s
 DeletePlan plan(const Context& c, const Value& object, const Value& options) {
   DeletePlan out;
   std::string_view policy = options.get({"propagationPolicy"}).as_string();
-  if (policy.empty() && options.get({"orphanDependents"}).is_bool()) policy = options.get({"orphanDependents"}).as_bool() ? "Orphan" : "Background";
+  if (policy.empty() && options.get({"orphanDependents"}).is_bool())
+    policy = options.get({"orphanDependents"}).as_bool() ? "Orphan" : "Background";
   if (policy == "Foreground") {
     if (!has_finalizer(object, "foregroundDeletion")) out.add_finalizers.push_back("foregroundDeletion");
     out.drop_finalizers.push_back("orphan");
@@ -83,11 +89,14 @@ void mark_deleted(Value& object, const DeletePlan& how, Arena& arena, const Cont
   bool again = metadata.has("deletionTimestamp");
   int64_t before = metadata.get({"deletionGracePeriodSeconds"}).as_int();
   if (!again || how.grace_seconds < before) {
-    metadata.set(arena, "deletionTimestamp", Value::string(arena.copy(format_rfc3339(now() + std::chrono::seconds(how.grace_seconds)))));
+    metadata.set(arena, "deletionTimestamp",
+                 Value::string(arena.copy(format_rfc3339(now() + std::chrono::seconds(how.grace_seconds)))));
     metadata.set(arena, "deletionGracePeriodSeconds", Value::integer(how.grace_seconds));
-    if (metadata.has("generation") && !again) metadata.set(arena, "generation", Value::integer(metadata.get({"generation"}).as_int() + 1));
+    if (metadata.has("generation") && !again)
+      metadata.set(arena, "generation", Value::integer(metadata.get({"generation"}).as_int() + 1));
   }
-  if (c.resource->name == "namespaces" && c.resource->group.empty()) object.object_at(arena, "status").set(arena, "phase", Value::string("Terminating"));
+  if (c.resource->name == "namespaces" && c.resource->group.empty())
+    object.object_at(arena, "status").set(arena, "phase", Value::string("Terminating"));
 }
 
 }  // namespace
@@ -140,10 +149,12 @@ Task<Result<Value>> read_options(Rest& rest, Context& c) {
   }
   if (auto grace = c.param("gracePeriodSeconds"); !grace.empty()) {
     int64_t seconds = 0;
-    if (std::from_chars(grace.data(), grace.data() + grace.size(), seconds).ec != std::errc()) co_return bad_request("gracePeriodSeconds is no number");
+    if (std::from_chars(grace.data(), grace.data() + grace.size(), seconds).ec != std::errc())
+      co_return bad_request("gracePeriodSeconds is no number");
     options.set(c.arena, "gracePeriodSeconds", Value::integer(seconds));
   }
-  if (auto policy = c.param("propagationPolicy"); !policy.empty()) options.set(c.arena, "propagationPolicy", Value::string(c.arena.copy(policy)));
+  if (auto policy = c.param("propagationPolicy"); !policy.empty())
+    options.set(c.arena, "propagationPolicy", Value::string(c.arena.copy(policy)));
   if (Value policy = options.get({"propagationPolicy"}); policy.is_string()) {
     std::string_view text = policy.as_string();
     if (text != "Orphan" && text != "Background" && text != "Foreground") {
@@ -160,12 +171,14 @@ Task<Result<Value>> read_options(Rest& rest, Context& c) {
 Task<void> Rest::remove(Context& c) {
   auto options = co_await read_options(*this, c);
   if (!options) co_return co_await send_status(c, options.error());
-  auto current = store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
+  auto current =
+      store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
   if (!current) co_return co_await send_status(c, not_found(c.group_resource(), c.info.name).error());
   auto deleted = co_await delete_object(c, current, *options);
   if (!deleted) co_return co_await send_status(c, deleted.error());
   bool gone = store_.snapshot(c.resource->storage_prefix)->find(current->key) == nullptr;
-  bool shows_object = !gone || c.resource->name == "pods" || c.resource->name == "services" || c.resource->name == "serviceaccounts";
+  bool shows_object =
+      !gone || c.resource->name == "pods" || c.resource->name == "services" || c.resource->name == "serviceaccounts";
   if (shows_object) {
     auto encoded = encode_object(c, **deleted);
     if (!encoded) co_return co_await send_status(c, encoded.error());

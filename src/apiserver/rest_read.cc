@@ -9,13 +9,16 @@ namespace redoubt::apiserver {
 namespace {
 
 // A continue token: the revision of the first page and the key to go on after, as base64 of "REVISION KEY".
-std::string make_continue(store::Revision revision, std::string_view last_key) { return base64url_encode(fmt::format("{} {}", revision, last_key)); }
+std::string make_continue(store::Revision revision, std::string_view last_key) {
+  return base64url_encode(fmt::format("{} {}", revision, last_key));
+}
 
 bool parse_continue(std::string_view token, store::Revision& revision, std::string& last_key) {
   auto text = base64url_decode(token);
   if (!text) return false;
   size_t blank = text->find(' ');
-  if (blank == std::string::npos || std::from_chars(text->data(), text->data() + blank, revision).ec != std::errc()) return false;
+  if (blank == std::string::npos || std::from_chars(text->data(), text->data() + blank, revision).ec != std::errc())
+    return false;
   last_key = text->substr(blank + 1);
   return true;
 }
@@ -23,7 +26,8 @@ bool parse_continue(std::string_view token, store::Revision& revision, std::stri
 Result<store::Revision> parse_revision(std::string_view text) {
   store::Revision out = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc() || end != text.data() + text.size()) return bad_request(fmt::format("Invalid value: \"{}\": invalid resource version", text));
+  if (error != std::errc() || end != text.data() + text.size())
+    return bad_request(fmt::format("Invalid value: \"{}\": invalid resource version", text));
   return out;
 }
 
@@ -41,11 +45,14 @@ Result<void> Rest::check_selectors(const Context& c, LabelSelector& labels, Fiel
   return {};
 }
 
-Result<std::vector<store::ObjectPtr>> Rest::select(Context& c, const store::SnapshotPtr& snapshot, std::string_view from, size_t limit, bool& more, uint64_t& remaining) {
+Result<std::vector<store::ObjectPtr>> Rest::select(Context& c, const store::SnapshotPtr& snapshot,
+                                                   std::string_view from, size_t limit, bool& more,
+                                                   uint64_t& remaining) {
   LabelSelector labels;
   FieldSelector fields;
   RD_TRYV(check_selectors(c, labels, fields));
-  std::string prefix = storage_prefix(*c.resource, c.resource->namespaced ? std::string_view(c.info.namespace_) : std::string_view());
+  std::string prefix =
+      storage_prefix(*c.resource, c.resource->namespaced ? std::string_view(c.info.namespace_) : std::string_view());
   std::vector<store::ObjectPtr> out;
   more = false;
   remaining = 0;
@@ -65,7 +72,8 @@ Result<std::vector<store::ObjectPtr>> Rest::select(Context& c, const store::Snap
 }
 
 Task<void> Rest::get(Context& c) {
-  auto object = store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
+  auto object =
+      store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
   if (!object) co_return co_await send_status(c, not_found(c.group_resource(), c.info.name).error());
   auto encoded = encode_object(c, *object);
   if (!encoded) co_return co_await send_status(c, encoded.error());
@@ -77,22 +85,34 @@ Task<void> Rest::list(Context& c) {
   size_t limit = 0;
   if (auto text = c.param("limit"); !text.empty()) {
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-    if (error != std::errc() || end != text.data() + text.size()) co_return co_await fail(bad_request(fmt::format("limit: Invalid value: \"{}\"", text)).error());
+    if (error != std::errc() || end != text.data() + text.size())
+      co_return co_await fail(bad_request(fmt::format("limit: Invalid value: \"{}\"", text)).error());
   }
-  std::string_view version = c.param("resourceVersion"), match = c.param("resourceVersionMatch"), token = c.param("continue");
+  std::string_view version = c.param("resourceVersion"), match = c.param("resourceVersionMatch"),
+                   token = c.param("continue");
   if (!match.empty() && match != "Exact" && match != "NotOlderThan") {
-    co_return co_await fail(bad_request(fmt::format("resourceVersionMatch: Unsupported value: \"{}\": supported values: \"Exact\", \"NotOlderThan\"", match)).error());
+    co_return co_await fail(
+        bad_request(
+            fmt::format(
+                "resourceVersionMatch: Unsupported value: \"{}\": supported values: \"Exact\", \"NotOlderThan\"",
+                match))
+            .error());
   }
-  if (!match.empty() && version.empty()) co_return co_await fail(bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided").error());
+  if (!match.empty() && version.empty())
+    co_return co_await fail(
+        bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided").error());
   store::SnapshotPtr snapshot;
   store::Revision revision = 0;
   std::string from;
   if (!token.empty()) {
     std::string last;
-    if (!parse_continue(token, revision, last)) co_return co_await fail(bad_request("continue key is not valid").error());
+    if (!parse_continue(token, revision, last))
+      co_return co_await fail(bad_request("continue key is not valid").error());
     auto old = store_.snapshot_at(c.resource->storage_prefix, revision);
     if (!old) {
-      co_return co_await fail(gone("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.").error());
+      co_return co_await fail(gone("The provided continue parameter is too old to display a consistent list result. "
+                                   "You can start a new list without the continue parameter.")
+                                  .error());
     }
     snapshot = *old;
     from = last + '\0';
@@ -107,7 +127,10 @@ Task<void> Rest::list(Context& c) {
     if (!version.empty()) {
       auto wanted = parse_revision(version);
       if (!wanted) co_return co_await fail(wanted.error());
-      if (*wanted > store_.current_revision()) co_return co_await fail(timeout(fmt::format("Too large resource version: {}, current: {}", *wanted, store_.current_revision()), 1).error());
+      if (*wanted > store_.current_revision())
+        co_return co_await fail(
+            timeout(fmt::format("Too large resource version: {}, current: {}", *wanted, store_.current_revision()), 1)
+                .error());
     }
     snapshot = store_.snapshot(c.resource->storage_prefix);
     revision = snapshot->revision();
@@ -130,7 +153,9 @@ struct Filter {
   LabelSelector labels;
   FieldSelector fields;
   std::string prefix;
-  bool matches(const store::Object& o) const { return std::string_view(o.key).starts_with(prefix) && labels.matches(o.labels) && fields.matches(o); }
+  bool matches(const store::Object& o) const {
+    return std::string_view(o.key).starts_with(prefix) && labels.matches(o.labels) && fields.matches(o);
+  }
 
   std::optional<WatchType> see(const store::Event& event) const {
     bool now = event.type != store::Event::Type::Deleted && matches(*event.object);
@@ -148,13 +173,16 @@ struct Filter {
 Task<void> Rest::watch(Context& c) {
   auto filter = std::make_shared<Filter>();
   if (auto ok = check_selectors(c, filter->labels, filter->fields); !ok) co_return co_await send_status(c, ok.error());
-  filter->prefix = storage_prefix(*c.resource, c.resource->namespaced ? std::string_view(c.info.namespace_) : std::string_view());
-  if (c.form == Form::Yaml) co_return co_await send_status(c, not_acceptable("a watch can't be answered in YAML").error());
+  filter->prefix =
+      storage_prefix(*c.resource, c.resource->namespaced ? std::string_view(c.info.namespace_) : std::string_view());
+  if (c.form == Form::Yaml)
+    co_return co_await send_status(c, not_acceptable("a watch can't be answered in YAML").error());
   // Upstream ends a watch after 30 to 60 minutes unless the client says when.
   int64_t timeout_seconds = 1800 + static_cast<int64_t>(random_below(1800));
   if (auto text = c.param("timeoutSeconds"); !text.empty()) {
     int64_t asked = 0;
-    if (std::from_chars(text.data(), text.data() + text.size(), asked).ec != std::errc()) co_return co_await send_status(c, bad_request("timeoutSeconds is no number").error());
+    if (std::from_chars(text.data(), text.data() + text.size(), asked).ec != std::errc())
+      co_return co_await send_status(c, bad_request("timeoutSeconds is no number").error());
     if (asked > 0) timeout_seconds = asked;
   }
   bool bookmarks = c.flag("allowWatchBookmarks");
@@ -167,7 +195,9 @@ Task<void> Rest::watch(Context& c) {
     if (!wanted) co_return co_await send_status(c, wanted.error());
     start = *wanted;
     if (start > store_.current_revision()) {
-      co_return co_await send_status(c, timeout(fmt::format("Too large resource version: {}, current: {}", start, store_.current_revision()), 1).error());
+      co_return co_await send_status(
+          c, timeout(fmt::format("Too large resource version: {}, current: {}", start, store_.current_revision()), 1)
+                 .error());
     }
   }
   if (c.param("sendInitialEvents") == "false" && version.empty()) {
@@ -179,7 +209,8 @@ Task<void> Rest::watch(Context& c) {
     start = snapshot->revision();
   }
   auto cursor = store_.watch(c.resource->storage_prefix, start);
-  auto started = co_await c.responder.start(200, {{"content-type", content_type_of(c, true)}, {"cache-control", "no-cache, private"}});
+  auto started = co_await c.responder.start(
+      200, {{"content-type", content_type_of(c, true)}, {"cache-control", "no-cache, private"}});
   if (!started) co_return;
   auto& writer = **started;
   if (!cursor) {

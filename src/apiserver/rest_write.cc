@@ -10,7 +10,9 @@ namespace {
 constexpr int kConflictRetries = 10;
 constexpr int kNameRetries = 8;
 
-Value now_value(Arena& arena) { return Value::string(arena.copy(format_rfc3339(now()))); }
+Value now_value(Arena& arena) {
+  return Value::string(arena.copy(format_rfc3339(now())));
+}
 
 // True when a kind keeps its status apart, so that ordinary writes may not touch it.
 bool has_status(const schema::Resource& r) {
@@ -24,18 +26,26 @@ bool has_status(const schema::Resource& r) {
 
 Status commit_status(const store::CommitError& error, const GroupResource& resource, std::string_view name) {
   switch (error.failure) {
-    case store::CommitFailure::AlreadyExists: return already_exists(resource, name).error();
-    case store::CommitFailure::NotFound: return not_found(resource, name).error();
+    case store::CommitFailure::AlreadyExists:
+      return already_exists(resource, name).error();
+    case store::CommitFailure::NotFound:
+      return not_found(resource, name).error();
     case store::CommitFailure::Conflict:
-      return conflict(resource, name, "the object has been modified; please apply your changes to the latest version and try again").error();
-    case store::CommitFailure::Unavailable: return service_unavailable(error.message).error();
+      return conflict(resource, name,
+                      "the object has been modified; please apply your changes to the latest version and try again")
+          .error();
+    case store::CommitFailure::Unavailable:
+      return service_unavailable(error.message).error();
   }
   return internal_error(error.message).error();
 }
 
-bool Rest::dry_run(const Context& c, const Value& options) const { return !c.param("dryRun").empty() || options.get({"dryRun"}).size() > 0; }
+bool Rest::dry_run(const Context& c, const Value& options) const {
+  return !c.param("dryRun").empty() || options.get({"dryRun"}).size() > 0;
+}
 
-Result<Value> Rest::decode(Context& c, std::string_view body, const schema::Type& type, std::string_view api_version, std::string_view kind) {
+Result<Value> Rest::decode(Context& c, std::string_view body, const schema::Type& type, std::string_view api_version,
+                           std::string_view kind) {
   std::string_view validation = c.param("fieldValidation");
   if (!validation.empty() && validation != "Strict" && validation != "Warn" && validation != "Ignore") {
     return bad_request(fmt::format("invalid fieldValidation \"{}\": must be Strict, Warn or Ignore", validation));
@@ -52,45 +62,60 @@ Result<Value> Rest::decode(Context& c, std::string_view body, const schema::Type
   } else if (media == "application/yaml") {
     parsed = schema::parse_yaml(text, c.arena, limits, &strict);
   } else if (media == "application/vnd.kubernetes.protobuf") {
-    parsed = schema::parse_protobuf(text, c.arena, [](std::string_view v, std::string_view k) -> const schema::Type* {
-      size_t slash = v.find('/');
-      std::string_view group = slash == std::string_view::npos ? std::string_view() : v.substr(0, slash);
-      std::string_view version = slash == std::string_view::npos ? v : v.substr(slash + 1);
-      if (const schema::Resource* r = schema::find_resource_by_kind(group, version, k)) return r->type;
-      std::string package = group.empty() ? "core" : std::string(group.substr(0, group.find('.')));
-      if (const schema::Type* t = schema::find_type(fmt::format("io.k8s.api.{}.{}.{}", package, version, k))) return t;
-      return schema::find_type(fmt::format("io.k8s.apimachinery.pkg.apis.meta.v1.{}", k));
-    }, limits);
+    parsed = schema::parse_protobuf(
+        text, c.arena,
+        [](std::string_view v, std::string_view k) -> const schema::Type* {
+          size_t slash = v.find('/');
+          std::string_view group = slash == std::string_view::npos ? std::string_view() : v.substr(0, slash);
+          std::string_view version = slash == std::string_view::npos ? v : v.substr(slash + 1);
+          if (const schema::Resource* r = schema::find_resource_by_kind(group, version, k)) return r->type;
+          std::string package = group.empty() ? "core" : std::string(group.substr(0, group.find('.')));
+          if (const schema::Type* t = schema::find_type(fmt::format("io.k8s.api.{}.{}.{}", package, version, k)))
+            return t;
+          return schema::find_type(fmt::format("io.k8s.apimachinery.pkg.apis.meta.v1.{}", k));
+        },
+        limits);
   } else {
-    return unsupported_media_type(fmt::format("the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, "
-                                              "application/vnd.kubernetes.protobuf"));
+    return unsupported_media_type(
+        fmt::format("the body of the request was in an unknown format - accepted media types include: "
+                    "application/json, application/yaml, "
+                    "application/vnd.kubernetes.protobuf"));
   }
   if (!parsed) {
     if (parsed.error().code() != 400) return parsed;
-    return Error(parsed.error().with_context(fmt::format("Object 'Kind' could not be decoded; the object provided is unrecognized (must be of type {})", kind)));
+    return Error(parsed.error().with_context(fmt::format(
+        "Object 'Kind' could not be decoded; the object provided is unrecognized (must be of type {})", kind)));
   }
   Value object = *parsed;
-  if (!object.is_object()) return bad_request(fmt::format("the body is no object: couldn't get version/kind of {}", kind));
+  if (!object.is_object())
+    return bad_request(fmt::format("the body is no object: couldn't get version/kind of {}", kind));
   std::string_view got_version = object.get({"apiVersion"}).as_string(), got_kind = object.get({"kind"}).as_string();
   if (got_kind.empty() && got_version.empty()) {
     object.set(c.arena, "kind", Value::string(kind));
     object.set(c.arena, "apiVersion", Value::string(c.arena.copy(api_version)));
   } else if (got_kind != kind || got_version != api_version) {
-    return bad_request(fmt::format("{} in version \"{}\" cannot be handled as a {}: the object provided ({}, Kind={}) does not match the expected {}, Kind={}", got_kind, got_version, kind,
-                                   got_version, got_kind, api_version, kind));
+    return bad_request(
+        fmt::format("{} in version \"{}\" cannot be handled as a {}: the object provided ({}, Kind={}) does not match "
+                    "the expected {}, Kind={}",
+                    got_kind, got_version, kind, got_version, got_kind, api_version, kind));
   }
   auto fits = schema::conform(object, type, c.arena, &strict);
-  if (!fits) return Error(fits.error().with_context(fmt::format("{} in version \"{}\" cannot be handled as a {}", kind, api_version, kind)));
+  if (!fits)
+    return Error(fits.error().with_context(
+        fmt::format("{} in version \"{}\" cannot be handled as a {}", kind, api_version, kind)));
   if (!strict.strict.empty()) {
-    if (validation == "Strict") return bad_request("strict decoding error: " + fmt::format("{}", fmt::join(strict.strict, ", ")));
+    if (validation == "Strict")
+      return bad_request("strict decoding error: " + fmt::format("{}", fmt::join(strict.strict, ", ")));
     if (validation != "Ignore") c.warnings.insert(c.warnings.end(), strict.strict.begin(), strict.strict.end());
   }
   return object;
 }
 
-Task<Result<Value>> Rest::read_object(Context& c, const schema::Type& type, std::string_view api_version, std::string_view kind) {
+Task<Result<Value>> Rest::read_object(Context& c, const schema::Type& type, std::string_view api_version,
+                                      std::string_view kind) {
   std::string version(api_version), kind_text(kind);
-  if (c.request.content_length.value_or(0) > kMaxBodyBytes) co_return request_entity_too_large(fmt::format("Request entity too large: limit is {}", kMaxBodyBytes));
+  if (c.request.content_length.value_or(0) > kMaxBodyBytes)
+    co_return request_entity_too_large(fmt::format("Request entity too large: limit is {}", kMaxBodyBytes));
   RD_CO_TRY(std::string body, co_await net::read_body(*c.request.body, kMaxBodyBytes));
   co_return decode(c, body, type, c.arena.copy(version), c.arena.copy(kind_text));
 }
@@ -102,13 +127,16 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
   Value& metadata = object.object_at(arena, "metadata");
   if (resource.namespaced) {
     std::string_view ns = metadata.get({"namespace"}).as_string();
-    if (!ns.empty() && ns != c.info.namespace_) co_return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+    if (!ns.empty() && ns != c.info.namespace_)
+      co_return bad_request("the namespace of the provided object does not match the namespace sent on the request");
     metadata.set(arena, "namespace", Value::string(arena.copy(c.info.namespace_)));
   } else {
     metadata.erase("namespace");
   }
-  for (const char* field : {"uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"}) {
-    if (std::string_view(field) == "resourceVersion" && !metadata.get({field}).as_string().empty() && metadata.get({field}).as_string() != "0") {
+  for (const char* field : {"uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
+                            "deletionGracePeriodSeconds", "generation", "selfLink"}) {
+    if (std::string_view(field) == "resourceVersion" && !metadata.get({field}).as_string().empty() &&
+        metadata.get({field}).as_string() != "0") {
       co_return bad_request("resourceVersion should not be set on objects to be created");
     }
     metadata.erase(field);
@@ -118,7 +146,8 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
   if (has_status(resource)) object.erase("status");
   if (!generated && !metadata.get({"name"}).as_string().empty()) c.info.name = metadata.get({"name"}).as_string();
   RD_CO_TRYV(admission_.mutate_create(c, object));
-  if (!resource.storage_version.empty() && resource.storage_version != resource.version) RD_CO_TRYV(convert_to_stored(object, resource, arena));
+  if (!resource.storage_version.empty() && resource.storage_version != resource.version)
+    RD_CO_TRYV(convert_to_stored(object, resource, arena));
   if (hooks.defaults != nullptr) hooks.defaults(object, arena);
   if (hooks.prepare_create != nullptr) hooks.prepare_create(object, arena);
   if (hooks.spec_bumps_generation && object.has("spec")) metadata.set(arena, "generation", Value::integer(1));
@@ -141,7 +170,8 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
     }
     auto record = make_record(object, stored_version(resource), arena);
     if (dry_run(c)) {
-      if (store_.snapshot(resource.storage_prefix)->find(record->key)) co_return already_exists(c.group_resource(), name);
+      if (store_.snapshot(resource.storage_prefix)->find(record->key))
+        co_return already_exists(c.group_resource(), name);
       co_return store::ObjectPtr(record);
     }
     store::Write write;
@@ -151,7 +181,8 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
     write.object = std::move(record);
     auto committed = co_await store_.commit(std::move(write));
     if (committed) co_return committed->object;
-    if (generated && committed.error().failure == store::CommitFailure::AlreadyExists && attempt < kNameRetries) continue;
+    if (generated && committed.error().failure == store::CommitFailure::AlreadyExists && attempt < kNameRetries)
+      continue;
     co_return Error(commit_status(committed.error(), c.group_resource(), name));
   }
 }
@@ -167,14 +198,16 @@ Task<void> Rest::create(Context& c) {
 }
 
 Result<std::pair<store::ObjectPtr, Value>> Rest::load(Context& c) {
-  auto current = store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
+  auto current =
+      store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
   if (!current) return not_found(c.group_resource(), c.info.name);
   RD_TRY(Value value, schema::parse_json(c.arena.copy(current->json.view()), c.arena, {.max_bytes = SIZE_MAX}));
   if (c.resource->storage_version != c.resource->version) RD_TRYV(convert_from_stored(value, *c.resource, c.arena));
   return std::make_pair(current, value);
 }
 
-Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store::ObjectPtr& current, const Value& old, bool status_only) {
+Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store::ObjectPtr& current, const Value& old,
+                                         bool status_only) {
   Arena& arena = c.arena;
   const schema::Resource& resource = *c.resource;
   const KindHooks& hooks = hooks_for(resource.group, resource.name);
@@ -183,21 +216,26 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
   std::string name(c.info.name);
   std::string_view uid = metadata.get({"uid"}).as_string();
   if (!uid.empty() && uid != current->uid) {
-    return conflict(c.group_resource(), name, fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid, current->uid));
+    return conflict(
+        c.group_resource(), name,
+        fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid, current->uid));
   }
   std::string_view version = metadata.get({"resourceVersion"}).as_string();
   if (!version.empty() && version != std::to_string(current->revision)) {
-    return conflict(c.group_resource(), name, "the object has been modified; please apply your changes to the latest version and try again");
+    return conflict(c.group_resource(), name,
+                    "the object has been modified; please apply your changes to the latest version and try again");
   }
   // What the server owns stays as it is.
-  for (const char* field : {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"}) {
+  for (const char* field :
+       {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"}) {
     if (Value* before = old_metadata.find(field)) {
       metadata.set(arena, field, *before);
     } else {
       metadata.erase(field);
     }
   }
-  if (resource.namespaced && !metadata.has("namespace")) metadata.set(arena, "namespace", Value::string(arena.copy(c.info.namespace_)));
+  if (resource.namespaced && !metadata.has("namespace"))
+    metadata.set(arena, "namespace", Value::string(arena.copy(c.info.namespace_)));
   if (status_only) {
     // A status write changes status, and of the rest nothing.
     Value status = object.get({"status"});
@@ -218,7 +256,8 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
   Value& meta = object.object_at(arena, "metadata");
   if (hooks.defaults != nullptr) hooks.defaults(object, arena);
   if (!status_only && hooks.prepare_update != nullptr) hooks.prepare_update(object, old, arena);
-  if (!status_only && hooks.spec_bumps_generation && object.has("spec") && !object.get({"spec"}).equals(old.get({"spec"}))) {
+  if (!status_only && hooks.spec_bumps_generation && object.has("spec") &&
+      !object.get({"spec"}).equals(old.get({"spec"}))) {
     meta.set(arena, "generation", Value::integer(old_metadata.get({"generation"}).as_int() + 1));
   }
   RD_TRYV(schema::conform(object, *resource.type, arena));
@@ -233,7 +272,8 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
   RD_TRYV(admission_.validate(c, object, old));
   Write out;
   bool deleting = old_metadata.has("deletionTimestamp");
-  bool holds = meta.get({"finalizers"}).size() > 0 || (resource.name == "namespaces" && object.get({"spec", "finalizers"}).size() > 0);
+  bool holds = meta.get({"finalizers"}).size() > 0 ||
+               (resource.name == "namespaces" && object.get({"spec", "finalizers"}).size() > 0);
   bool graceful = meta.get({"deletionGracePeriodSeconds"}).as_int() > 0;
   out.finished = deleting && !holds && !graceful;
   Value stored = object;
@@ -271,7 +311,8 @@ Task<Result<store::ObjectPtr>> Rest::write_update(Context& c, Write write, const
   co_return committed->object;
 }
 
-Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<void>(Value&, const Value&)> change, bool status_only) {
+Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<void>(Value&, const Value&)> change,
+                                            bool status_only) {
   for (int attempt = 0;; ++attempt) {
     auto loaded = load(c);
     if (!loaded) co_return Error(loaded.error());
@@ -303,11 +344,16 @@ Task<void> Rest::update(Context& c) {
     co_return co_await send_status(c, bad_request("name must be provided").error());
   }
   if (name != c.info.name) {
-    co_return co_await send_status(c, bad_request(fmt::format("the name of the object ({}) does not match the name on the URL ({})", name, c.info.name)).error());
+    co_return co_await send_status(
+        c, bad_request(
+               fmt::format("the name of the object ({}) does not match the name on the URL ({})", name, c.info.name))
+               .error());
   }
   std::string_view ns = object->get({"metadata", "namespace"}).as_string();
   if (!ns.empty() && ns != c.info.namespace_) {
-    co_return co_await send_status(c, bad_request("the namespace of the provided object does not match the namespace sent on the request").error());
+    co_return co_await send_status(
+        c,
+        bad_request("the namespace of the provided object does not match the namespace sent on the request").error());
   }
   Value wanted = *object;
   auto changed = co_await modify(
@@ -326,10 +372,12 @@ Task<void> Rest::update(Context& c) {
 Task<void> Rest::patch(Context& c) {
   std::string media(c.request.headers.get("content-type").value_or(""));
   media = media.substr(0, media.find(';'));
-  bool json = media == "application/json-patch+json", merge = media == "application/merge-patch+json", strategic = media == "application/strategic-merge-patch+json";
+  bool json = media == "application/json-patch+json", merge = media == "application/merge-patch+json",
+       strategic = media == "application/strategic-merge-patch+json";
   if (!json && !merge && !strategic) {
     co_return co_await send_status(
-        c, unsupported_media_type("the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, "
+        c, unsupported_media_type("the body of the request was in an unknown format - accepted media types include: "
+                                  "application/json-patch+json, application/merge-patch+json, "
                                   "application/strategic-merge-patch+json")
                .error());
   }
@@ -348,13 +396,15 @@ Task<void> Rest::patch(Context& c) {
         std::string_view version = patched->get({"metadata", "resourceVersion"}).as_string();
         bool says = json || (document.get({"metadata", "resourceVersion"}).is_string());
         if (!says || version == old.get({"metadata", "resourceVersion"}).as_string()) {
-          if (!document.get({"metadata", "resourceVersion"}).is_string()) patched->object_at(c.arena, "metadata").erase("resourceVersion");
+          if (!document.get({"metadata", "resourceVersion"}).is_string())
+            patched->object_at(c.arena, "metadata").erase("resourceVersion");
         }
         schema::DecodeWarnings strict;
         RD_TRYV(schema::conform(*patched, *c.resource->type, c.arena, &strict));
         if (!strict.strict.empty()) {
           std::string_view validation = c.param("fieldValidation");
-          if (validation == "Strict") return bad_request("strict decoding error: " + fmt::format("{}", fmt::join(strict.strict, ", ")));
+          if (validation == "Strict")
+            return bad_request("strict decoding error: " + fmt::format("{}", fmt::join(strict.strict, ", ")));
           if (validation != "Ignore" && c.warnings.empty()) c.warnings = strict.strict;
         }
         if (patched->get({"metadata", "name"}).as_string() != c.info.name) {

@@ -10,9 +10,13 @@ namespace {
 
 constexpr int64_t kMinTokenSeconds = 600, kMaxTokenSeconds = int64_t{1} << 32;
 
-std::string str(const Value& v, std::initializer_list<std::string_view> path) { return std::string(v.get(path).as_string()); }
+std::string str(const Value& v, std::initializer_list<std::string_view> path) {
+  return std::string(v.get(path).as_string());
+}
 
-Value string_value(Arena& arena, std::string_view text) { return Value::string(arena.copy(text)); }
+Value string_value(Arena& arena, std::string_view text) {
+  return Value::string(arena.copy(text));
+}
 
 Value list_of(Arena& arena, const std::vector<std::string>& texts) {
   Value out = Value::array(arena);
@@ -94,7 +98,8 @@ void Reviews::rules(Context& c, Value& review) {
 void Reviews::token_review(Context& c, Value& review) {
   Value status = Value::object(c.arena);
   std::vector<std::string> matched;
-  auto user = authenticator_.authenticate_token(review.get({"spec", "token"}).as_string(), strings(review.get({"spec", "audiences"})), matched);
+  auto user = authenticator_.authenticate_token(review.get({"spec", "token"}).as_string(),
+                                                strings(review.get({"spec", "audiences"})), matched);
   if (user) {
     status.set(c.arena, "authenticated", Value::boolean(true));
     status.set(c.arena, "user", user_value(c.arena, *user));
@@ -120,8 +125,10 @@ Task<void> Reviews::create(Context& c) {
       invalid_value(causes, "spec.user", "", "at least one of user or group must be specified");
       co_return co_await send_status(c, invalid(c.resource->group, kind, "", std::move(causes)).error());
     }
-    if (kind == "LocalSubjectAccessReview" && str(review, {"spec", "resourceAttributes", "namespace"}) != c.info.namespace_) {
-      co_return co_await send_status(c, bad_request("spec.resourceAttributes.namespace must match the namespace of the request").error());
+    if (kind == "LocalSubjectAccessReview" &&
+        str(review, {"spec", "resourceAttributes", "namespace"}) != c.info.namespace_) {
+      co_return co_await send_status(
+          c, bad_request("spec.resourceAttributes.namespace must match the namespace of the request").error());
     }
     access(c, review, false);
   } else if (kind == "SelfSubjectRulesReview") {
@@ -142,7 +149,9 @@ Task<void> Reviews::token(Context& c) {
   const schema::Type* type = schema::find_type("io.k8s.api.authentication.v1.TokenRequest");
   auto body = co_await rest_.read_object(c, *type, "authentication.k8s.io/v1", "TokenRequest");
   if (!body) co_return co_await send_status(c, body.error());
-  auto account = rest_.store().snapshot("serviceaccounts")->find(fmt::format("/registry/serviceaccounts/{}/{}", c.info.namespace_, c.info.name));
+  auto account = rest_.store()
+                     .snapshot("serviceaccounts")
+                     ->find(fmt::format("/registry/serviceaccounts/{}/{}", c.info.namespace_, c.info.name));
   if (!account) co_return co_await send_status(c, not_found(c.group_resource(), c.info.name).error());
   Value request = *body;
   TokenRequestSpec spec;
@@ -152,27 +161,51 @@ Task<void> Reviews::token(Context& c) {
   spec.audiences = strings(request.get({"spec", "audiences"}));
   spec.expiration_seconds = request.get({"spec", "expirationSeconds"}).as_int(3600);
   Causes causes;
-  if (spec.expiration_seconds < kMinTokenSeconds) invalid_value(causes, "spec.expirationSeconds", std::to_string(spec.expiration_seconds), "may not specify a duration less than 10 minutes");
-  if (spec.expiration_seconds > kMaxTokenSeconds) invalid_value(causes, "spec.expirationSeconds", std::to_string(spec.expiration_seconds), "may not specify a duration larger than 2^32 seconds");
-  if (!causes.empty()) co_return co_await send_status(c, invalid("authentication.k8s.io", "TokenRequest", "", std::move(causes)).error());
+  if (spec.expiration_seconds < kMinTokenSeconds)
+    invalid_value(causes, "spec.expirationSeconds", std::to_string(spec.expiration_seconds),
+                  "may not specify a duration less than 10 minutes");
+  if (spec.expiration_seconds > kMaxTokenSeconds)
+    invalid_value(causes, "spec.expirationSeconds", std::to_string(spec.expiration_seconds),
+                  "may not specify a duration larger than 2^32 seconds");
+  if (!causes.empty())
+    co_return co_await send_status(c, invalid("authentication.k8s.io", "TokenRequest", "", std::move(causes)).error());
   if (Value bound = request.get({"spec", "boundObjectRef"}); bound.is_object()) {
     std::string kind = str(bound, {"kind"}), name = str(bound, {"name"}), uid = str(bound, {"uid"});
     std::string resource = kind == "Pod" ? "pods" : kind == "Secret" ? "secrets" : kind == "Node" ? "minions" : "";
-    if (resource.empty()) co_return co_await send_status(c, bad_request(fmt::format("cannot bind token for serviceaccount \"{}\" to {}: only Pod, Secret and Node can be bound to", c.info.name, kind)).error());
-    std::string key = kind == "Node" ? "/registry/minions/" + name : fmt::format("/registry/{}/{}/{}", resource, c.info.namespace_, name);
+    if (resource.empty())
+      co_return co_await send_status(
+          c, bad_request(
+                 fmt::format(
+                     "cannot bind token for serviceaccount \"{}\" to {}: only Pod, Secret and Node can be bound to",
+                     c.info.name, kind))
+                 .error());
+    std::string key = kind == "Node" ? "/registry/minions/" + name
+                                     : fmt::format("/registry/{}/{}/{}", resource, c.info.namespace_, name);
     auto object = rest_.store().snapshot(resource)->find(key);
     GroupResource shown{"", kind == "Node" ? "nodes" : resource};
     if (!object) co_return co_await send_status(c, not_found(shown, name).error());
     if (!uid.empty() && uid != object->uid) {
-      co_return co_await send_status(c, conflict(shown, name, fmt::format("the UID in the bound object reference ({}) does not match the UID in record. The object might have been deleted and then recreated", uid)).error());
+      co_return co_await send_status(
+          c, conflict(shown, name,
+                      fmt::format("the UID in the bound object reference ({}) does not match the UID in record. The "
+                                  "object might have been deleted and then recreated",
+                                  uid))
+                 .error());
     }
     if (kind == "Pod") {
       auto pod = schema::parse_json(c.arena.copy(object->json.view()), c.arena);
       if (pod->get({"spec", "serviceAccountName"}).as_string() != c.info.name) {
-        co_return co_await send_status(c, bad_request(fmt::format("cannot bind token for serviceaccount \"{}\" to pod running with different serviceaccount name.", c.info.name)).error());
+        co_return co_await send_status(
+            c, bad_request(
+                   fmt::format(
+                       "cannot bind token for serviceaccount \"{}\" to pod running with different serviceaccount name.",
+                       c.info.name))
+                   .error());
       }
       spec.node_name = str(*pod, {"spec", "nodeName"});
-      auto node = spec.node_name.empty() ? nullptr : rest_.store().snapshot("minions")->find("/registry/minions/" + spec.node_name);
+      auto node = spec.node_name.empty()
+                      ? nullptr
+                      : rest_.store().snapshot("minions")->find("/registry/minions/" + spec.node_name);
       if (node) {
         spec.node_uid = node->uid;
       } else {
@@ -181,13 +214,17 @@ Task<void> Reviews::token(Context& c) {
     }
     // A node may ask for tokens of pods that run on it, and of nothing else.
     if (std::string_view node = c.user.node_name(); !node.empty() && (kind != "Pod" || spec.node_name != node)) {
-      co_return co_await send_status(c, forbidden(c.group_resource(), c.info.name, fmt::format("node requested token not bound to a pod on node \"{}\"", node)).error());
+      co_return co_await send_status(
+          c, forbidden(c.group_resource(), c.info.name,
+                       fmt::format("node requested token not bound to a pod on node \"{}\"", node))
+                 .error());
     }
     spec.bound_kind = kind;
     spec.bound_name = name;
     spec.bound_uid = object->uid;
   } else if (!c.user.node_name().empty()) {
-    co_return co_await send_status(c, forbidden(c.group_resource(), c.info.name, "node requested token not bound to a pod").error());
+    co_return co_await send_status(
+        c, forbidden(c.group_resource(), c.info.name, "node requested token not bound to a pod").error());
   }
   auto [token, expires] = authenticator_.issue_token(spec);
   Value status = Value::object(c.arena);
@@ -197,7 +234,9 @@ Task<void> Reviews::token(Context& c) {
   Value& metadata = request.object_at(c.arena, "metadata");
   metadata.set(c.arena, "name", string_value(c.arena, c.info.name));
   metadata.set(c.arena, "namespace", string_value(c.arena, c.info.namespace_));
-  request.object_at(c.arena, "spec").set(c.arena, "audiences", list_of(c.arena, spec.audiences.empty() ? authenticator_.options().api_audiences : spec.audiences));
+  request.object_at(c.arena, "spec")
+      .set(c.arena, "audiences",
+           list_of(c.arena, spec.audiences.empty() ? authenticator_.options().api_audiences : spec.audiences));
   request.object_at(c.arena, "spec").set(c.arena, "expirationSeconds", Value::integer(spec.expiration_seconds));
   auto encoded = encode_value(c, request, type);
   if (!encoded) co_return co_await send_status(c, encoded.error());

@@ -8,7 +8,8 @@ namespace redoubt::apiserver {
 
 class Reviews {
  public:
-  Reviews(Rest& rest, const Authenticator& authenticator, const Authorizer& authorizer) : rest_(rest), authenticator_(authenticator), authorizer_(authorizer) {}
+  Reviews(Rest& rest, const Authenticator& authenticator, const Authorizer& authorizer)
+      : rest_(rest), authenticator_(authenticator), authorizer_(authorizer) {}
   // A create on one of the review resources.
   Task<void> create(Context& context);
   // serviceaccounts/NAME/token

@@ -15,7 +15,9 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-Error unparsable(std::string_view text, std::string_view why) { return bad_request(fmt::format("unable to parse requirement: {} (in \"{}\")", why, text.substr(0, 200))); }
+Error unparsable(std::string_view text, std::string_view why) {
+  return bad_request(fmt::format("unable to parse requirement: {} (in \"{}\")", why, text.substr(0, 200)));
+}
 
 // Splits at commas outside of parentheses.
 std::vector<std::string_view> split_terms(std::string_view text) {
@@ -52,7 +54,8 @@ Result<LabelSelector> LabelSelector::parse(std::string_view text) {
       size_t blank = head.find_last_of(" \t");
       if (blank == std::string_view::npos) return unparsable(term, "expected: in, notin");
       std::string_view word = head.substr(blank + 1);
-      if (word != "in" && word != "notin") return unparsable(term, fmt::format("found '{}', expected: in, notin", word));
+      if (word != "in" && word != "notin")
+        return unparsable(term, fmt::format("found '{}', expected: in, notin", word));
       r.op = word == "in" ? Op::In : Op::NotIn;
       r.key = trim(head.substr(0, blank));
       std::string_view list = term.substr(paren + 1, term.size() - paren - 2);
@@ -99,13 +102,23 @@ bool LabelSelector::matches(const std::vector<std::pair<std::string, std::string
     auto it = std::find_if(labels.begin(), labels.end(), [&](const auto& l) { return l.first == r.key; });
     bool there = it != labels.end();
     bool in = there && std::find(r.values.begin(), r.values.end(), it->second) != r.values.end();
-    auto number = [](const std::string& text, int64_t& into) { return std::from_chars(text.data(), text.data() + text.size(), into).ec == std::errc(); };
+    auto number = [](const std::string& text, int64_t& into) {
+      return std::from_chars(text.data(), text.data() + text.size(), into).ec == std::errc();
+    };
     bool ok = false;
     switch (r.op) {
-      case Op::In: ok = in; break;
-      case Op::NotIn: ok = !in; break;
-      case Op::Exists: ok = there; break;
-      case Op::NotExists: ok = !there; break;
+      case Op::In:
+        ok = in;
+        break;
+      case Op::NotIn:
+        ok = !in;
+        break;
+      case Op::Exists:
+        ok = there;
+        break;
+      case Op::NotExists:
+        ok = !there;
+        break;
       case Op::Greater:
       case Op::Less: {
         int64_t a = 0, b = 0;
@@ -123,7 +136,8 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
   if (trim(text).empty()) return out;
   for (std::string_view term : split_terms(text)) {
     size_t at = term.find_first_of("=!");
-    if (at == std::string_view::npos) return bad_request(fmt::format("invalid selector: '{}'; can't understand '{}'", text, term));
+    if (at == std::string_view::npos)
+      return bad_request(fmt::format("invalid selector: '{}'; can't understand '{}'", text, term));
     Term t;
     t.field = trim(term.substr(0, at));
     std::string_view rest = term.substr(at);

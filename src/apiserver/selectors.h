@@ -1,4 +1,5 @@
-// Label and field selectors of a list or watch. https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+// Label and field selectors of a list or watch.
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 #pragma once
 #include <string>
 #include <string_view>

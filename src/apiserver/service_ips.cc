@@ -13,7 +13,9 @@ namespace {
 
 constexpr int64_t kFirstNodePort = 30000, kLastNodePort = 32767;
 
-std::string text_of(uint32_t address) { return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255); }
+std::string text_of(uint32_t address) {
+  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+}
 
 bool parse_ip(std::string_view text, uint32_t& into) {
   in_addr raw{};
@@ -29,14 +31,18 @@ Result<std::unique_ptr<ServiceIps>> ServiceIps::make(const store::Store& store, 
   uint32_t network = 0;
   int bits = 0;
   if (slash == std::string_view::npos || !parse_ip(cidr.substr(0, slash), network) ||
-      std::from_chars(cidr.data() + slash + 1, cidr.data() + cidr.size(), bits).ec != std::errc() || bits < 8 || bits > 28) {
-    return bad_request(fmt::format("--service-cluster-ip-range \"{}\" must be an IPv4 network between /8 and /28", cidr));
+      std::from_chars(cidr.data() + slash + 1, cidr.data() + cidr.size(), bits).ec != std::errc() || bits < 8 ||
+      bits > 28) {
+    return bad_request(
+        fmt::format("--service-cluster-ip-range \"{}\" must be an IPv4 network between /8 and /28", cidr));
   }
   uint32_t size = 1U << (32 - bits);
   return std::unique_ptr<ServiceIps>(new ServiceIps(store, network & ~(size - 1), size));
 }
 
-std::string ServiceIps::first() const { return text_of(network_ + 1); }
+std::string ServiceIps::first() const {
+  return text_of(network_ + 1);
+}
 
 ServiceIps::Reservation::~Reservation() {
   if (owner_ == nullptr) return;
@@ -86,9 +92,13 @@ Result<ServiceIps::Reservation> ServiceIps::assign(Value& service, const Value& 
       uint32_t address = 0;
       if (!asked.empty()) {
         if (!parse_ip(asked, address) || address <= network_ || address >= network_ + size_ - 1) {
-          return invalid_service("spec.clusterIPs[0]", asked, fmt::format("failed to allocate IP {}: the provided network does not match the current range", asked));
+          return invalid_service(
+              "spec.clusterIPs[0]", asked,
+              fmt::format("failed to allocate IP {}: the provided network does not match the current range", asked));
         }
-        if (taken.contains(std::string(asked))) return invalid_service("spec.clusterIPs", asked, fmt::format("failed to allocate IP {}: provided IP is already allocated", asked));
+        if (taken.contains(std::string(asked)))
+          return invalid_service("spec.clusterIPs", asked,
+                                 fmt::format("failed to allocate IP {}: provided IP is already allocated", asked));
       } else {
         // A random start, so that two writers rarely meet; the first sixteen are left to those who ask by number.
         uint32_t room = size_ - 18, start = static_cast<uint32_t>(random_below(room));
@@ -121,15 +131,21 @@ Result<ServiceIps::Reservation> ServiceIps::assign(Value& service, const Value& 
     }
     int64_t asked = port.get({"nodePort"}).as_int();
     for (const Value& before : schema::items(old.get({"spec", "ports"}))) {
-      if (asked == 0 && before.get({"port"}).equals(port.get({"port"})) && before.get({"protocol"}).equals(port.get({"protocol"}))) asked = before.get({"nodePort"}).as_int();
+      if (asked == 0 && before.get({"port"}).equals(port.get({"port"})) &&
+          before.get({"protocol"}).equals(port.get({"protocol"})))
+        asked = before.get({"nodePort"}).as_int();
     }
     if (asked != 0) {
       if (asked < kFirstNodePort || asked > kLastNodePort) {
-        return invalid_service("spec.ports[0].nodePort", std::to_string(asked), fmt::format("provided port is not in the valid range. The range of valid ports is {}-{}", kFirstNodePort, kLastNodePort));
+        return invalid_service("spec.ports[0].nodePort", std::to_string(asked),
+                               fmt::format("provided port is not in the valid range. The range of valid ports is {}-{}",
+                                           kFirstNodePort, kLastNodePort));
       }
-      if (taken_ports.contains(asked)) return invalid_service("spec.ports[0].nodePort", std::to_string(asked), "provided port is already allocated");
+      if (taken_ports.contains(asked))
+        return invalid_service("spec.ports[0].nodePort", std::to_string(asked), "provided port is already allocated");
     } else {
-      int64_t room = kLastNodePort - kFirstNodePort + 1, start = static_cast<int64_t>(random_below(static_cast<uint64_t>(room)));
+      int64_t room = kLastNodePort - kFirstNodePort + 1,
+              start = static_cast<int64_t>(random_below(static_cast<uint64_t>(room)));
       for (int64_t i = 0; i < room && asked == 0; ++i) {
         int64_t candidate = kFirstNodePort + (start + i) % room;
         if (!taken_ports.contains(candidate)) asked = candidate;

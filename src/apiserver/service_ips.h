@@ -1,4 +1,5 @@
-// Virtual addresses and node ports for Services: what is taken is read off the stored Services, plus what is being written right now.
+// Virtual addresses and node ports for Services: what is taken is read off the stored Services, plus what is being
+// written right now.
 //
 // Any thread. A reservation lasts until its Service is stored or given up.
 #pragma once
@@ -19,7 +20,8 @@ class ServiceIps {
   class Reservation {
    public:
     Reservation() = default;
-    Reservation(Reservation&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), ips_(std::move(other.ips_)), ports_(std::move(other.ports_)) {}
+    Reservation(Reservation&& other) noexcept
+        : owner_(std::exchange(other.owner_, nullptr)), ips_(std::move(other.ips_)), ports_(std::move(other.ports_)) {}
     Reservation& operator=(Reservation&& other) noexcept {
       std::swap(owner_, other.owner_);
       std::swap(ips_, other.ips_);
@@ -41,7 +43,8 @@ class ServiceIps {
   std::string first() const;
 
  private:
-  ServiceIps(const store::Store& store, uint32_t network, uint32_t size) : store_(store), network_(network), size_(size) {}
+  ServiceIps(const store::Store& store, uint32_t network, uint32_t size)
+      : store_(store), network_(network), size_(size) {}
   const store::Store& store_;
   uint32_t network_;
   uint32_t size_;

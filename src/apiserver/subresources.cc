@@ -6,7 +6,9 @@ namespace redoubt::apiserver {
 
 namespace {
 
-Value text(Arena& arena, std::string_view t) { return Value::string(arena.copy(t)); }
+Value text(Arena& arena, std::string_view t) {
+  return Value::string(arena.copy(t));
+}
 
 Value success(Arena& arena) {
   Value status = Value::object(arena);
@@ -42,7 +44,8 @@ Value scale_of(const Value& object, Arena& arena) {
   Value labels = object.get({"spec", "selector", "matchLabels"});
   if (!labels.is_object()) labels = object.get({"spec", "selector"});
   for (const schema::Member& label : schema::members(labels)) {
-    if (label.value.is_string()) selector += fmt::format("{}{}={}", selector.empty() ? "" : ",", label.key, label.value.as_string());
+    if (label.value.is_string())
+      selector += fmt::format("{}{}={}", selector.empty() ? "" : ",", label.key, label.value.as_string());
   }
   if (!selector.empty()) status.set(arena, "selector", text(arena, selector));
   out.set(arena, "status", status);
@@ -64,10 +67,13 @@ Task<void> Subresources::scale(Context& c) {
     if (!patch) co_return co_await send_status(c, patch.error());
     Value now = scale_of(loaded->second, c.arena);
     std::string_view media = c.request.headers.get("content-type").value_or("");
-    auto patched = media.starts_with("application/json-patch+json") ? schema::json_patch(now, *patch, c.arena) : Result<Value>(schema::json_merge_patch(now, *patch, c.arena));
+    auto patched = media.starts_with("application/json-patch+json")
+                       ? schema::json_patch(now, *patch, c.arena)
+                       : Result<Value>(schema::json_merge_patch(now, *patch, c.arena));
     if (!patched) co_return co_await send_status(c, patched.error());
     wanted = *patched;
-    if (!patch->get({"metadata", "resourceVersion"}).is_string()) wanted.object_at(c.arena, "metadata").erase("resourceVersion");
+    if (!patch->get({"metadata", "resourceVersion"}).is_string())
+      wanted.object_at(c.arena, "metadata").erase("resourceVersion");
   } else {
     auto body = co_await rest_.read_object(c, *schema::find_type(kType), "autoscaling/v1", "Scale");
     if (!body) co_return co_await send_status(c, body.error());
@@ -83,7 +89,8 @@ Task<void> Subresources::scale(Context& c) {
       c,
       [&c, replicas, wanted](Value& object, const Value&) -> Result<void> {
         object.object_at(c.arena, "spec").set(c.arena, "replicas", Value::integer(replicas));
-        if (Value version = wanted.get({"metadata", "resourceVersion"}); version.is_string() && !version.as_string().empty()) {
+        if (Value version = wanted.get({"metadata", "resourceVersion"});
+            version.is_string() && !version.as_string().empty()) {
           object.object_at(c.arena, "metadata").set(c.arena, "resourceVersion", version);
         }
         return {};
@@ -113,12 +120,18 @@ Task<void> Subresources::bind(Context& c) {
       c,
       [&c, node, binding](Value& pod, const Value& old) -> Result<void> {
         GroupResource resource{"", "pods"};
-        if (!old.get({"metadata", "deletionTimestamp"}).is_null()) return conflict(resource, c.info.name, fmt::format("pod {} is being deleted, cannot be assigned to a host", c.info.name));
+        if (!old.get({"metadata", "deletionTimestamp"}).is_null())
+          return conflict(resource, c.info.name,
+                          fmt::format("pod {} is being deleted, cannot be assigned to a host", c.info.name));
         std::string_view assigned = old.get({"spec", "nodeName"}).as_string();
-        if (!assigned.empty()) return conflict({"", "pods/binding"}, c.info.name, fmt::format("pod {} is already assigned to node \"{}\"", c.info.name, assigned));
+        if (!assigned.empty())
+          return conflict({"", "pods/binding"}, c.info.name,
+                          fmt::format("pod {} is already assigned to node \"{}\"", c.info.name, assigned));
         pod.object_at(c.arena, "spec").set(c.arena, "nodeName", Value::string(node));
         for (const schema::Member& annotation : schema::members(binding.get({"metadata", "annotations"}))) {
-          pod.object_at(c.arena, "metadata").object_at(c.arena, "annotations").set(c.arena, annotation.key, annotation.value);
+          pod.object_at(c.arena, "metadata")
+              .object_at(c.arena, "annotations")
+              .set(c.arena, annotation.key, annotation.value);
         }
         return {};
       },
@@ -147,21 +160,28 @@ Task<void> Subresources::bind(Context& c) {
 
 // Deletes a pod unless a disruption budget that selects it has nothing left.
 Task<void> Subresources::evict(Context& c) {
-  auto body = co_await rest_.read_object(c, *schema::find_type("io.k8s.api.policy.v1.Eviction"), "policy/v1", "Eviction");
+  auto body =
+      co_await rest_.read_object(c, *schema::find_type("io.k8s.api.policy.v1.Eviction"), "policy/v1", "Eviction");
   if (!body) co_return co_await send_status(c, body.error());
   auto loaded = rest_.load(c);
   if (!loaded) co_return co_await send_status(c, loaded.error());
   std::string over;
-  rest_.store().snapshot("poddisruptionbudgets")->visit(fmt::format("/registry/poddisruptionbudgets/{}/", c.info.namespace_), "", [&](const store::ObjectPtr& object) {
-    auto budget = schema::parse_json(c.arena.copy(object->json.view()), c.arena);
-    if (!budget || !selector_matches(budget->get({"spec", "selector"}), loaded->second.get({"metadata", "labels"}))) return true;
-    if (budget->get({"status", "disruptionsAllowed"}).as_int() <= 0) over = object->name;
-    return over.empty();
-  });
+  rest_.store()
+      .snapshot("poddisruptionbudgets")
+      ->visit(fmt::format("/registry/poddisruptionbudgets/{}/", c.info.namespace_), "",
+              [&](const store::ObjectPtr& object) {
+                auto budget = schema::parse_json(c.arena.copy(object->json.view()), c.arena);
+                if (!budget ||
+                    !selector_matches(budget->get({"spec", "selector"}), loaded->second.get({"metadata", "labels"})))
+                  return true;
+                if (budget->get({"status", "disruptionsAllowed"}).as_int() <= 0) over = object->name;
+                return over.empty();
+              });
   if (!over.empty()) {
     Error error = too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", 0);
     Status status = std::move(error).error();
-    status.details().causes.push_back({"DisruptionBudget", fmt::format("The disruption budget {} does not allow a disruption now", over), ""});
+    status.details().causes.push_back(
+        {"DisruptionBudget", fmt::format("The disruption budget {} does not allow a disruption now", over), ""});
     co_return co_await send_status(c, status);
   }
   auto deleted = co_await rest_.delete_object(c, loaded->first, body->get({"deleteOptions"}));
@@ -192,9 +212,10 @@ Task<void> Subresources::replace_part(Context& c) {
       [&](Value& object, const Value& old) -> Result<void> {
         Value wanted = document;
         if (is_patch) {
-          auto patched = media.starts_with("application/json-patch+json")    ? schema::json_patch(old, document, c.arena)
-                         : media.starts_with("application/merge-patch+json") ? Result<Value>(schema::json_merge_patch(old, document, c.arena))
-                                                                             : schema::strategic_merge_patch(old, document, *c.resource->type, c.arena);
+          auto patched = media.starts_with("application/json-patch+json") ? schema::json_patch(old, document, c.arena)
+                         : media.starts_with("application/merge-patch+json")
+                             ? Result<Value>(schema::json_merge_patch(old, document, c.arena))
+                             : schema::strategic_merge_patch(old, document, *c.resource->type, c.arena);
           if (!patched) return Error(patched.error());
           wanted = *patched;
         } else if (Value version = wanted.get({"metadata", "resourceVersion"}); version.is_string()) {
@@ -234,7 +255,8 @@ Task<void> Subresources::replace_part(Context& c) {
 Task<void> Subresources::connect(Context& c) {
   auto loaded = rest_.load(c);
   if (!loaded) co_return co_await send_status(c, loaded.error());
-  if (connect_ == nullptr) co_return co_await send_status(c, service_unavailable("this server has no way to the nodes").error());
+  if (connect_ == nullptr)
+    co_return co_await send_status(c, service_unavailable("this server has no way to the nodes").error());
   co_await connect_->connect(c, loaded->second);
 }
 
@@ -248,7 +270,8 @@ Task<void> Subresources::serve(Context& c) {
   if (part == "scale") co_return co_await scale(c);
   if (part == "binding") co_return co_await bind(c);
   if (part == "eviction") co_return co_await evict(c);
-  if (part == "finalize" || part == "approval" || part == "ephemeralcontainers" || part == "resize") co_return co_await replace_part(c);
+  if (part == "finalize" || part == "approval" || part == "ephemeralcontainers" || part == "resize")
+    co_return co_await replace_part(c);
   co_await connect(c);
 }
 

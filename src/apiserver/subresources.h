@@ -1,5 +1,5 @@
-// Subresources of stored objects that are neither the object nor its status: scale, binding, eviction, finalize, approval, log and the
-// connections.
+// Subresources of stored objects that are neither the object nor its status: scale, binding, eviction, finalize,
+// approval, log and the connections.
 #pragma once
 #include "apiserver/connect.h"
 #include "apiserver/rest.h"

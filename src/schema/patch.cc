@@ -31,7 +31,8 @@ Value merge(const Value& target, const Value& patch, Arena& arena) {
 Result<std::vector<std::string>> parse_pointer(std::string_view text) {
   std::vector<std::string> out;
   if (text.empty()) return out;
-  if (text[0] != '/') return bad_request(fmt::format("json patch: the path \"{}\" must begin with /", text.substr(0, 200)));
+  if (text[0] != '/')
+    return bad_request(fmt::format("json patch: the path \"{}\" must begin with /", text.substr(0, 200)));
   while (!text.empty()) {
     text.remove_prefix(1);
     size_t slash = text.find('/');
@@ -72,7 +73,10 @@ Value* resolve(Value& root, const std::vector<std::string>& path, size_t depth) 
 }
 
 Error cannot_apply(std::string_view op, std::string_view path, std::string_view why) {
-  return Error(Status(422, "Invalid", fmt::format("the server rejected our request due to an error in our request: {} operation does not apply: doc is missing {}: \"{}\"", op, why, path)));
+  return Error(Status(422, "Invalid",
+                      fmt::format("the server rejected our request due to an error in our request: {} operation does "
+                                  "not apply: doc is missing {}: \"{}\"",
+                                  op, why, path)));
 }
 
 bool insert(Value& array, size_t index, Value value, Arena& arena) {
@@ -121,20 +125,25 @@ Result<Value> take(Value& root, std::string_view op, std::string_view text, bool
 
 }  // namespace
 
-Value json_merge_patch(const Value& target, const Value& patch, Arena& arena) { return merge(target, patch, arena); }
+Value json_merge_patch(const Value& target, const Value& patch, Arena& arena) {
+  return merge(target, patch, arena);
+}
 
 Result<Value> json_patch(const Value& target, const Value& patch, Arena& arena) {
   if (!patch.is_array()) return bad_request("error decoding patch: a JSON patch is a list of operations");
   if (patch.size() > kMaxOperations) {
-    return request_entity_too_large(fmt::format("the allowed maximum operations in a JSON patch is {}, got {}", kMaxOperations, patch.size()));
+    return request_entity_too_large(
+        fmt::format("the allowed maximum operations in a JSON patch is {}, got {}", kMaxOperations, patch.size()));
   }
   Value root = target.clone(arena);
   size_t start = arena.used();
   for (const Value& step : items(patch)) {
-    std::string_view op = step.get({"op"}).as_string(), path = step.get({"path"}).as_string(), from = step.get({"from"}).as_string();
+    std::string_view op = step.get({"op"}).as_string(), path = step.get({"path"}).as_string(),
+                     from = step.get({"from"}).as_string();
     if (!step.get({"path"}).is_string()) return bad_request("error decoding patch: an operation has no path");
     const Value* value = step.find("value");
-    if ((op == "add" || op == "replace" || op == "test") && value == nullptr) return bad_request(fmt::format("error decoding patch: the {} operation has no value", op));
+    if ((op == "add" || op == "replace" || op == "test") && value == nullptr)
+      return bad_request(fmt::format("error decoding patch: the {} operation has no value", op));
     if (op == "add") {
       RD_TRYV(add(root, op, path, value->clone(arena), arena));
     } else if (op == "replace") {
@@ -148,12 +157,16 @@ Result<Value> json_patch(const Value& target, const Value& patch, Arena& arena) 
     } else if (op == "test") {
       auto there = take(root, op, path, false);
       if (!(there ? *there : Value::null()).equals(*value)) {
-        return Error(Status(422, "Invalid", fmt::format("the server rejected our request due to an error in our request: testing value {} failed", path)));
+        return Error(Status(
+            422, "Invalid",
+            fmt::format("the server rejected our request due to an error in our request: testing value {} failed",
+                        path)));
       }
     } else {
       return bad_request(fmt::format("error decoding patch: unexpected kind of operation: \"{}\"", op));
     }
-    if (arena.used() - start > kMaxResultBytes) return request_entity_too_large("the JSON patch makes the document too large");
+    if (arena.used() - start > kMaxResultBytes)
+      return request_entity_too_large("the JSON patch makes the document too large");
   }
   return root;
 }
@@ -172,7 +185,9 @@ Result<Value> merge_object(const Value& target, const Value& patch, const Type* 
 // Orders `list` as `order` says; items that it does not name keep their place after those before them.
 void reorder(Value& list, const Value& order, std::string_view key, Arena& arena) {
   Value out = Value::array(arena);
-  auto same = [&](const Value& item, const Value& wanted) { return key.empty() ? item.equals(wanted) : item.get({key}).equals(wanted.get({key})); };
+  auto same = [&](const Value& item, const Value& wanted) {
+    return key.empty() ? item.equals(wanted) : item.get({key}).equals(wanted.get({key}));
+  };
   auto named = [&](const Value& item) {
     for (const Value& o : items(order)) {
       if (same(item, o)) return true;
@@ -221,7 +236,8 @@ Result<Value> merge_list(const Value& target, const Value& patch, const Field& f
   std::string_view key = field.patch_merge_key;
   bool replace = false;
   for (const Value& item : items(patch)) {
-    if (!item.is_object()) return bad_request(fmt::format("strategic merge patch: an item of \"{}\" is no object", field.name));
+    if (!item.is_object())
+      return bad_request(fmt::format("strategic merge patch: an item of \"{}\" is no object", field.name));
     replace = replace || (item.get({kDirective}).as_string() == "replace");
   }
   Value out = target.is_array() && !replace ? target.clone(arena) : Value::array(arena);
@@ -235,14 +251,17 @@ Result<Value> merge_list(const Value& target, const Value& patch, const Field& f
       continue;
     }
     const Value* id = item.find(key);
-    if (id == nullptr) return bad_request(fmt::format("map: {} does not contain declared merge key: {}", to_json(item, nullptr).substr(0, 200), key));
+    if (id == nullptr)
+      return bad_request(
+          fmt::format("map: {} does not contain declared merge key: {}", to_json(item, nullptr).substr(0, 200), key));
     if (directive == "delete") {
       for (size_t i = out.size(); i-- > 0;) {
         if (out.at(i).get({key}).equals(*id)) out.erase_at(i);
       }
       continue;
     }
-    if (!directive.empty() && directive != "merge") return bad_request(fmt::format("unknown patch type: {}", directive));
+    if (!directive.empty() && directive != "merge")
+      return bad_request(fmt::format("unknown patch type: {}", directive));
     bool merged = false;
     for (Value& there : items(out)) {
       if (!there.get({key}).equals(*id)) continue;
@@ -310,7 +329,8 @@ Result<Value> merge_object(const Value& target, const Value& patch, const Type* 
       }
     } else if (member.value.is_object()) {
       const Type* below = field == nullptr || field->map ? nullptr : field->type;
-      RD_TRY(Value merged, merge_object(there == nullptr ? Value::null() : *there, member.value, below, arena, depth + 1));
+      RD_TRY(Value merged,
+             merge_object(there == nullptr ? Value::null() : *there, member.value, below, arena, depth + 1));
       out.set(arena, key, merged);
     } else {
       out.set(arena, key, member.value.clone(arena));
@@ -321,7 +341,8 @@ Result<Value> merge_object(const Value& target, const Value& patch, const Type* 
     std::string_view name = member.key.substr(kSetOrder.size());
     const Field* field = type == nullptr ? nullptr : find_field(*type, name);
     if (Value* list = out.find(name); list != nullptr && list->is_array() && member.value.is_array()) {
-      reorder(*list, member.value, field == nullptr || field->type == nullptr ? std::string_view() : field->patch_merge_key, arena);
+      reorder(*list, member.value,
+              field == nullptr || field->type == nullptr ? std::string_view() : field->patch_merge_key, arena);
     }
   }
   return out;

@@ -11,16 +11,16 @@ namespace {
 
 using k8s::rbac::v1::PolicyRule;
 
-// Rules are written as "VERBS GROUPS RESOURCES [NAMES]": comma-separated lists, "core" for the group without a name. A rule on paths
-// is "VERBS path PATHS".
+// Rules are written as "VERBS GROUPS RESOURCES [NAMES]": comma-separated lists, "core" for the group without a name. A
+// rule on paths is "VERBS path PATHS".
 struct RoleRow {
   const char* name;
   std::vector<const char*> rules;
-  const char* aggregate_to = nullptr;    // label rbac.authorization.k8s.io/aggregate-to-X
-  const char* aggregates = nullptr;      // this role is the sum of those with that label
+  const char* aggregate_to = nullptr;  // label rbac.authorization.k8s.io/aggregate-to-X
+  const char* aggregates = nullptr;    // this role is the sum of those with that label
 };
 struct BindingRow {
-  const char* name;   // of the binding
+  const char* name;  // of the binding
   const char* role;
   std::vector<const char*> subjects;  // "g:GROUP", "u:USER", "sa:NAMESPACE/NAME"
   const char* ns = nullptr;           // a RoleBinding there
@@ -61,88 +61,142 @@ PolicyRule parse_rule(std::string_view text) {
 const std::vector<RoleRow>& cluster_roles() {
   static const std::vector<RoleRow> rows = {
       {"cluster-admin", {"* * *", "* path *"}},
-      {"system:discovery", {"get path /api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/"}},
+      {"system:discovery",
+       {"get path /api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/"}},
       {"system:monitoring", {"get path /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*"}},
-      {"system:basic-user", {"create authorization.k8s.io selfsubjectaccessreviews,selfsubjectrulesreviews", "create authentication.k8s.io selfsubjectreviews"}},
+      {"system:basic-user",
+       {"create authorization.k8s.io selfsubjectaccessreviews,selfsubjectrulesreviews",
+        "create authentication.k8s.io selfsubjectreviews"}},
       {"system:public-info-viewer", {"get path /healthz,/livez,/readyz,/version,/version/"}},
       {"system:health-viewer", {"get path /healthz,/healthz/*,/livez,/livez/*,/readyz,/readyz/*"}},
-      {"system:service-account-issuer-discovery", {"get path /.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/"}},
+      {"system:service-account-issuer-discovery",
+       {"get path "
+        "/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/"}},
       {"admin", {}, nullptr, "admin"},
       {"edit", {}, nullptr, "edit"},
       {"view", {}, nullptr, "view"},
       {"system:aggregate-to-admin",
-       {"create authorization.k8s.io localsubjectaccessreviews", "create,delete,deletecollection,get,list,patch,update,watch rbac.authorization.k8s.io rolebindings,roles"},
+       {"create authorization.k8s.io localsubjectaccessreviews",
+        "create,delete,deletecollection,get,list,patch,update,watch rbac.authorization.k8s.io rolebindings,roles"},
        "admin"},
       {"system:aggregate-to-edit",
-       {READ " core pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy", "impersonate core serviceaccounts",
-        WRITE " core pods,pods/attach,pods/exec,pods/portforward,pods/proxy", "create core pods/eviction",
-        WRITE " core configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy",
+       {READ " core pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy",
+        "impersonate core serviceaccounts", WRITE " core pods,pods/attach,pods/exec,pods/portforward,pods/proxy",
+        "create core pods/eviction",
+        WRITE " core "
+              "configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/"
+              "scale,secrets,serviceaccounts,services,services/proxy",
         "create core serviceaccounts/token",
-        WRITE " apps daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale",
-        WRITE " autoscaling horizontalpodautoscalers", WRITE " batch cronjobs,jobs", WRITE " networking.k8s.io ingresses,networkpolicies", WRITE " policy poddisruptionbudgets",
-        "create,delete,deletecollection,get,list,patch,update,watch coordination.k8s.io leases", WRITE " resource.k8s.io resourceclaims,resourceclaimtemplates"},
+        WRITE " apps "
+              "daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/"
+              "scale,statefulsets,statefulsets/scale",
+        WRITE " autoscaling horizontalpodautoscalers", WRITE " batch cronjobs,jobs",
+        WRITE " networking.k8s.io ingresses,networkpolicies", WRITE " policy poddisruptionbudgets",
+        "create,delete,deletecollection,get,list,patch,update,watch coordination.k8s.io leases",
+        WRITE " resource.k8s.io resourceclaims,resourceclaimtemplates"},
        "edit"},
       {"system:aggregate-to-view",
-       {READ " core configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status",
-        READ " core bindings,events,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status", READ " core namespaces",
-        READ " discovery.k8s.io endpointslices",
-        READ " apps controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status",
-        READ " autoscaling horizontalpodautoscalers,horizontalpodautoscalers/status", READ " batch cronjobs,cronjobs/status,jobs,jobs/status",
-        READ " networking.k8s.io ingresses,ingresses/status,networkpolicies", READ " policy poddisruptionbudgets,poddisruptionbudgets/status",
+       {READ " core "
+             "configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/"
+             "status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status",
+        READ " core "
+             "bindings,events,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/"
+             "status,resourcequotas,resourcequotas/status",
+        READ " core namespaces", READ " discovery.k8s.io endpointslices",
+        READ
+        " apps "
+        "controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/"
+        "status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status",
+        READ " autoscaling horizontalpodautoscalers,horizontalpodautoscalers/status",
+        READ " batch cronjobs,cronjobs/status,jobs,jobs/status",
+        READ " networking.k8s.io ingresses,ingresses/status,networkpolicies",
+        READ " policy poddisruptionbudgets,poddisruptionbudgets/status",
         READ " resource.k8s.io resourceclaims,resourceclaims/status,resourceclaimtemplates"},
        "view"},
-      {"system:auth-delegator", {"create authentication.k8s.io tokenreviews", "create authorization.k8s.io subjectaccessreviews"}},
+      {"system:auth-delegator",
+       {"create authentication.k8s.io tokenreviews", "create authorization.k8s.io subjectaccessreviews"}},
       {"system:kubelet-api-admin",
-       {"get,list,watch core nodes", "* core nodes/proxy", "* core nodes/configz,nodes/healthz,nodes/log,nodes/metrics,nodes/pods,nodes/stats,nodes/spec,nodes/checkpoint"}},
+       {"get,list,watch core nodes", "* core nodes/proxy",
+        "* core "
+        "nodes/configz,nodes/healthz,nodes/log,nodes/metrics,nodes/pods,nodes/stats,nodes/spec,nodes/checkpoint"}},
       {"system:node-bootstrapper", {"create,get,list,watch certificates.k8s.io certificatesigningrequests"}},
-      {"system:certificates.k8s.io:certificatesigningrequests:nodeclient", {"create certificates.k8s.io certificatesigningrequests/nodeclient"}},
-      {"system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", {"create certificates.k8s.io certificatesigningrequests/selfnodeclient"}},
-      {"system:certificates.k8s.io:kube-apiserver-client-approver", {"approve certificates.k8s.io signers kubernetes.io/kube-apiserver-client"}},
-      {"system:certificates.k8s.io:kube-apiserver-client-kubelet-approver", {"approve certificates.k8s.io signers kubernetes.io/kube-apiserver-client-kubelet"}},
-      {"system:certificates.k8s.io:kubelet-serving-approver", {"approve certificates.k8s.io signers kubernetes.io/kubelet-serving"}},
+      {"system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+       {"create certificates.k8s.io certificatesigningrequests/nodeclient"}},
+      {"system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+       {"create certificates.k8s.io certificatesigningrequests/selfnodeclient"}},
+      {"system:certificates.k8s.io:kube-apiserver-client-approver",
+       {"approve certificates.k8s.io signers kubernetes.io/kube-apiserver-client"}},
+      {"system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
+       {"approve certificates.k8s.io signers kubernetes.io/kube-apiserver-client-kubelet"}},
+      {"system:certificates.k8s.io:kubelet-serving-approver",
+       {"approve certificates.k8s.io signers kubernetes.io/kubelet-serving"}},
       {"system:node", {}},
-      {"system:node-proxier", {"list,watch core nodes,services", READ " discovery.k8s.io endpointslices", EVENTS, "list,watch networking.k8s.io servicecidrs"}},
+      {"system:node-proxier",
+       {"list,watch core nodes,services", READ " discovery.k8s.io endpointslices", EVENTS,
+        "list,watch networking.k8s.io servicecidrs"}},
       {"system:kube-scheduler",
-       {EVENTS, LEASES("kube-scheduler"), READ " core nodes", "delete,get,list,watch core pods", "create core bindings,pods/binding", "patch,update core pods/status",
-        READ " core replicationcontrollers,services,namespaces,persistentvolumeclaims,persistentvolumes", READ " apps replicasets,statefulsets", READ " policy poddisruptionbudgets",
-        "get,list,patch,update,watch core persistentvolumeclaims,persistentvolumes", READ " storage.k8s.io csidrivers,csinodes,csistoragecapacities,storageclasses,volumeattachments",
+       {EVENTS, LEASES("kube-scheduler"), READ " core nodes", "delete,get,list,watch core pods",
+        "create core bindings,pods/binding", "patch,update core pods/status",
+        READ " core replicationcontrollers,services,namespaces,persistentvolumeclaims,persistentvolumes",
+        READ " apps replicasets,statefulsets", READ " policy poddisruptionbudgets",
+        "get,list,patch,update,watch core persistentvolumeclaims,persistentvolumes",
+        READ " storage.k8s.io csidrivers,csinodes,csistoragecapacities,storageclasses,volumeattachments",
         "create authentication.k8s.io tokenreviews", "create authorization.k8s.io subjectaccessreviews"}},
       {"system:kube-controller-manager",
-       {EVENTS, LEASES("kube-controller-manager"), "create core secrets,serviceaccounts", "delete core secrets", "get core configmaps,namespaces,secrets,serviceaccounts",
-        "update core secrets,serviceaccounts", "create authentication.k8s.io tokenreviews", "create authorization.k8s.io subjectaccessreviews", "list,watch * *",
-        "create core serviceaccounts/token"}},
-      {"system:controller:namespace-controller", {"delete,get,list,watch core namespaces", "update core namespaces/finalize,namespaces/status", "delete,deletecollection,get,list * *"}},
-      {"system:controller:service-account-controller", {"create core serviceaccounts", READ " core namespaces,serviceaccounts", EVENTS}},
-      {"system:controller:root-ca-cert-publisher", {"create,update core configmaps", READ " core configmaps,namespaces", EVENTS}},
+       {EVENTS, LEASES("kube-controller-manager"), "create core secrets,serviceaccounts", "delete core secrets",
+        "get core configmaps,namespaces,secrets,serviceaccounts", "update core secrets,serviceaccounts",
+        "create authentication.k8s.io tokenreviews", "create authorization.k8s.io subjectaccessreviews",
+        "list,watch * *", "create core serviceaccounts/token"}},
+      {"system:controller:namespace-controller",
+       {"delete,get,list,watch core namespaces", "update core namespaces/finalize,namespaces/status",
+        "delete,deletecollection,get,list * *"}},
+      {"system:controller:service-account-controller",
+       {"create core serviceaccounts", READ " core namespaces,serviceaccounts", EVENTS}},
+      {"system:controller:root-ca-cert-publisher",
+       {"create,update core configmaps", READ " core configmaps,namespaces", EVENTS}},
       {"system:controller:certificate-controller",
-       {"delete,get,list,watch certificates.k8s.io certificatesigningrequests", "update certificates.k8s.io certificatesigningrequests/approval,certificatesigningrequests/status",
+       {"delete,get,list,watch certificates.k8s.io certificatesigningrequests",
+        "update certificates.k8s.io certificatesigningrequests/approval,certificatesigningrequests/status",
         "approve,sign certificates.k8s.io signers "
-        "kubernetes.io/kube-apiserver-client,kubernetes.io/kube-apiserver-client-kubelet,kubernetes.io/kubelet-serving,kubernetes.io/legacy-unknown",
+        "kubernetes.io/kube-apiserver-client,kubernetes.io/kube-apiserver-client-kubelet,kubernetes.io/"
+        "kubelet-serving,kubernetes.io/legacy-unknown",
         "create authorization.k8s.io subjectaccessreviews", READ " core nodes", EVENTS}},
       {"system:controller:deployment-controller",
-       {"get,list,update,watch apps deployments", "update apps deployments/status,deployments/finalizers", "create,delete,get,list,patch,update,watch apps replicasets",
-        "get,list,update,watch core pods", EVENTS}},
+       {"get,list,update,watch apps deployments", "update apps deployments/status,deployments/finalizers",
+        "create,delete,get,list,patch,update,watch apps replicasets", "get,list,update,watch core pods", EVENTS}},
       {"system:controller:replicaset-controller",
-       {"get,list,update,watch apps replicasets", "update apps replicasets/status,replicasets/finalizers", "create,delete,get,list,patch,watch core pods", EVENTS}},
+       {"get,list,update,watch apps replicasets", "update apps replicasets/status,replicasets/finalizers",
+        "create,delete,get,list,patch,watch core pods", EVENTS}},
       {"system:controller:daemon-set-controller",
-       {READ " apps daemonsets", "update apps daemonsets/status,daemonsets/finalizers", "list,watch core nodes", "create,delete,list,patch,watch core pods", "create core pods/binding",
+       {READ " apps daemonsets", "update apps daemonsets/status,daemonsets/finalizers", "list,watch core nodes",
+        "create,delete,list,patch,watch core pods", "create core pods/binding",
         "create,delete,get,list,patch,update,watch apps controllerrevisions", EVENTS}},
       {"system:controller:statefulset-controller",
-       {"list,watch core pods", READ " apps statefulsets", "update apps statefulsets/status,statefulsets/finalizers", "create,delete,get,patch,update core pods",
-        "create,delete,get,list,patch,update,watch apps controllerrevisions", "create,get,list,watch,update,delete core persistentvolumeclaims", EVENTS}},
+       {"list,watch core pods", READ " apps statefulsets", "update apps statefulsets/status,statefulsets/finalizers",
+        "create,delete,get,patch,update core pods",
+        "create,delete,get,list,patch,update,watch apps controllerrevisions",
+        "create,get,list,watch,update,delete core persistentvolumeclaims", EVENTS}},
       {"system:controller:job-controller",
-       {"get,list,patch,update,watch batch jobs", "update batch jobs/status,jobs/finalizers", "create,delete,list,patch,watch core pods", EVENTS}},
+       {"get,list,patch,update,watch batch jobs", "update batch jobs/status,jobs/finalizers",
+        "create,delete,list,patch,watch core pods", EVENTS}},
       {"system:controller:cronjob-controller",
-       {"get,list,update,watch batch cronjobs", "create,delete,get,list,patch,update,watch batch jobs", "update batch cronjobs/status,cronjobs/finalizers", "delete,list core pods", EVENTS}},
-      {"system:controller:endpoint-controller", {READ " core pods,services", "create,delete,get,list,update,watch core endpoints", "create core endpoints/restricted", EVENTS}},
+       {"get,list,update,watch batch cronjobs", "create,delete,get,list,patch,update,watch batch jobs",
+        "update batch cronjobs/status,cronjobs/finalizers", "delete,list core pods", EVENTS}},
+      {"system:controller:endpoint-controller",
+       {READ " core pods,services", "create,delete,get,list,update,watch core endpoints",
+        "create core endpoints/restricted", EVENTS}},
       {"system:controller:endpointslice-controller",
-       {READ " core nodes,pods,services", "create,delete,get,list,update,watch discovery.k8s.io endpointslices", "update core services/finalizers", EVENTS}},
+       {READ " core nodes,pods,services", "create,delete,get,list,update,watch discovery.k8s.io endpointslices",
+        "update core services/finalizers", EVENTS}},
       {"system:controller:node-controller",
-       {"delete,get,list,patch,update,watch core nodes", "patch,update core nodes/status", "delete,list,watch,get core pods", "patch,update core pods/status",
-        READ " coordination.k8s.io leases", EVENTS}},
+       {"delete,get,list,patch,update,watch core nodes", "patch,update core nodes/status",
+        "delete,list,watch,get core pods", "patch,update core pods/status", READ " coordination.k8s.io leases",
+        EVENTS}},
       {"system:controller:generic-garbage-collector", {"delete,get,list,patch,update,watch * *", EVENTS}},
-      {"system:controller:pod-garbage-collector", {"delete,list,watch,get core pods", "list,watch,get core nodes", "patch core pods/status"}},
-      {"system:controller:clusterrole-aggregation-controller", {"escalate,get,list,patch,update,watch rbac.authorization.k8s.io clusterroles"}},
+      {"system:controller:pod-garbage-collector",
+       {"delete,list,watch,get core pods", "list,watch,get core nodes", "patch core pods/status"}},
+      {"system:controller:clusterrole-aggregation-controller",
+       {"escalate,get,list,patch,update,watch rbac.authorization.k8s.io clusterroles"}},
       {"system:controller:bootstrap-signer", {"get,list,watch core secrets"}},
       {"system:controller:token-cleaner", {"delete,get,list,watch core secrets", EVENTS}},
   };
@@ -158,24 +212,34 @@ const std::vector<BindingRow>& bindings() {
       // Narrower than upstream: who presents no credential sees the health checks and nothing else.
       {"system:public-info-viewer", "system:public-info-viewer", {"g:system:authenticated"}},
       {"redoubt:health-viewer", "system:health-viewer", {"g:system:authenticated", "g:system:unauthenticated"}},
-      {"system:service-account-issuer-discovery", "system:service-account-issuer-discovery", {"g:system:serviceaccounts"}},
+      {"system:service-account-issuer-discovery",
+       "system:service-account-issuer-discovery",
+       {"g:system:serviceaccounts"}},
       {"system:node-proxier", "system:node-proxier", {"u:system:kube-proxy"}},
       {"system:kube-controller-manager", "system:kube-controller-manager", {"u:system:kube-controller-manager"}},
       {"system:kube-scheduler", "system:kube-scheduler", {"u:system:kube-scheduler"}},
       {"redoubt:kubelet-api-clients", "system:kubelet-api-admin", {"g:redoubt:kubelet-api-clients"}},
       {"redoubt:node-bootstrapper", "system:node-bootstrapper", {"g:system:bootstrappers"}},
-      {"redoubt:node-autoapprove-bootstrap", "system:certificates.k8s.io:certificatesigningrequests:nodeclient", {"g:system:bootstrappers"}},
-      {"redoubt:node-autoapprove-certificate-rotation", "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", {"g:system:nodes"}},
+      {"redoubt:node-autoapprove-bootstrap",
+       "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+       {"g:system:bootstrappers"}},
+      {"redoubt:node-autoapprove-certificate-rotation",
+       "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+       {"g:system:nodes"}},
   };
   return rows;
 }
 
 // Each controller is a ServiceAccount of kube-system, bound to the role of its name.
-constexpr const char* kControllers[] = {"namespace-controller",     "service-account-controller", "root-ca-cert-publisher",   "certificate-controller",
-                                        "deployment-controller",    "replicaset-controller",      "daemon-set-controller",    "statefulset-controller",
-                                        "job-controller",           "cronjob-controller",         "endpoint-controller",      "endpointslice-controller",
-                                        "node-controller",          "generic-garbage-collector",  "pod-garbage-collector",    "clusterrole-aggregation-controller",
-                                        "bootstrap-signer",         "token-cleaner"};
+constexpr const char* kControllers[] = {"namespace-controller",   "service-account-controller",
+                                        "root-ca-cert-publisher", "certificate-controller",
+                                        "deployment-controller",  "replicaset-controller",
+                                        "daemon-set-controller",  "statefulset-controller",
+                                        "job-controller",         "cronjob-controller",
+                                        "endpoint-controller",    "endpointslice-controller",
+                                        "node-controller",        "generic-garbage-collector",
+                                        "pod-garbage-collector",  "clusterrole-aggregation-controller",
+                                        "bootstrap-signer",       "token-cleaner"};
 
 template <class T>
 void mark(T& object) {
@@ -214,7 +278,8 @@ std::vector<PolicyObject> bootstrap_policy() {
   std::vector<PolicyObject> out;
   // The sums are written out at once, so that they hold before the aggregation controller first runs.
   std::map<std::string, std::vector<PolicyRule>> sums;
-  const std::map<std::string, std::vector<std::string>> includes = {{"admin", {"admin", "edit", "view"}}, {"edit", {"edit", "view"}}, {"view", {"view"}}};
+  const std::map<std::string, std::vector<std::string>> includes = {
+      {"admin", {"admin", "edit", "view"}}, {"edit", {"edit", "view"}}, {"view", {"view"}}};
   for (const RoleRow& row : cluster_roles()) {
     if (row.aggregate_to == nullptr) continue;
     for (const auto& [sum, parts] : includes) {
@@ -249,7 +314,8 @@ std::vector<PolicyObject> bootstrap_policy() {
     out.push_back({"clusterrolebindings", "", row.name, schema::to_json(binding)});
   }
   for (const char* controller : kControllers) {
-    auto binding = binding_of(std::string("system:controller:") + controller, std::string("system:controller:") + controller);
+    auto binding =
+        binding_of(std::string("system:controller:") + controller, std::string("system:controller:") + controller);
     binding.subjects.push_back(subject_of(std::string("sa:kube-system/") + controller));
     out.push_back({"clusterrolebindings", "", binding.metadata.name, schema::to_json(binding)});
   }

@@ -9,7 +9,7 @@ struct PolicyObject {
   std::string resource;    // "clusterroles", "clusterrolebindings", "roles", "rolebindings"
   std::string namespace_;  // "" for cluster-wide
   std::string name;
-  std::string json;        // complete but for what the server fills in
+  std::string json;  // complete but for what the server fills in
 };
 
 // Cluster roles first, then what refers to them.

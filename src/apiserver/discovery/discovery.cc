@@ -41,8 +41,14 @@ std::string quoted_list(std::span<const std::string_view> texts) {
 
 std::string verbs(uint32_t bits) {
   static constexpr std::pair<uint32_t, std::string_view> kNames[] = {
-      {schema::kVerbCreate, "create"}, {schema::kVerbDelete, "delete"}, {schema::kVerbDeleteCollection, "deletecollection"}, {schema::kVerbGet, "get"},
-      {schema::kVerbList, "list"},     {schema::kVerbPatch, "patch"},   {schema::kVerbUpdate, "update"},                     {schema::kVerbWatch, "watch"}};
+      {schema::kVerbCreate, "create"},
+      {schema::kVerbDelete, "delete"},
+      {schema::kVerbDeleteCollection, "deletecollection"},
+      {schema::kVerbGet, "get"},
+      {schema::kVerbList, "list"},
+      {schema::kVerbPatch, "patch"},
+      {schema::kVerbUpdate, "update"},
+      {schema::kVerbWatch, "watch"}};
   std::vector<std::string_view> names;
   for (auto [bit, name] : kNames) {
     if (bits & bit) names.push_back(name);
@@ -51,13 +57,15 @@ std::string verbs(uint32_t bits) {
 }
 
 std::string resource_list(const GroupVersion& gv) {
-  std::string out = fmt::format(R"({{"kind":"APIResourceList",{}"groupVersion":"{}","resources":[)", gv.group.empty() ? "" : R"("apiVersion":"v1",)", gv.text());
+  std::string out = fmt::format(R"({{"kind":"APIResourceList",{}"groupVersion":"{}","resources":[)",
+                                gv.group.empty() ? "" : R"("apiVersion":"v1",)", gv.text());
   bool first = true;
   for (const Resource& r : schema::builtin_resources()) {
     if (r.group != gv.group || r.version != gv.version) continue;
     if (!first) out += ',';
     first = false;
-    out += fmt::format(R"({{"name":"{}","singularName":"{}","namespaced":{},"kind":"{}","verbs":{})", r.name, r.singular, r.namespaced, r.kind, verbs(r.verbs));
+    out += fmt::format(R"({{"name":"{}","singularName":"{}","namespaced":{},"kind":"{}","verbs":{})", r.name,
+                       r.singular, r.namespaced, r.kind, verbs(r.verbs));
     if (!r.short_names.empty()) out += ",\"shortNames\":" + quoted_list(r.short_names);
     if (!r.categories.empty()) out += ",\"categories\":" + quoted_list(r.categories);
     out += "}";
@@ -78,7 +86,8 @@ std::string group_json(std::string_view group, bool with_type) {
     if (preferred.empty()) preferred = one;
     list += (list.empty() ? "" : ",") + one;
   }
-  return fmt::format(R"({{{}"name":"{}","versions":[{}],"preferredVersion":{}}})", with_type ? R"("kind":"APIGroup","apiVersion":"v1",)" : "", group, list, preferred);
+  return fmt::format(R"({{{}"name":"{}","versions":[{}],"preferredVersion":{}}})",
+                     with_type ? R"("kind":"APIGroup","apiVersion":"v1",)" : "", group, list, preferred);
 }
 
 std::vector<std::string_view> groups() {
@@ -95,7 +104,9 @@ std::string aggregated(bool core) {
   std::vector<std::string_view> list = core ? std::vector<std::string_view>{""} : groups();
   for (size_t g = 0; g < list.size(); ++g) {
     if (g > 0) out += ',';
-    out += list[g].empty() ? R"({"metadata":{"creationTimestamp":null},"versions":[)" : fmt::format(R"({{"metadata":{{"name":"{}","creationTimestamp":null}},"versions":[)", list[g]);
+    out += list[g].empty()
+               ? R"({"metadata":{"creationTimestamp":null},"versions":[)"
+               : fmt::format(R"({{"metadata":{{"name":"{}","creationTimestamp":null}},"versions":[)", list[g]);
     bool first_version = true;
     for (const GroupVersion& v : versions()) {
       if (v.group != list[g]) continue;
@@ -107,16 +118,19 @@ std::string aggregated(bool core) {
         if (r.group != v.group || r.version != v.version) continue;
         if (!first) out += ',';
         first = false;
-        out += fmt::format(R"({{"resource":"{}","responseKind":{{"group":"{}","version":"{}","kind":"{}"}},"scope":"{}","singularResource":"{}","verbs":{})", r.name, r.group, r.version, r.kind,
-                           r.namespaced ? "Namespaced" : "Cluster", r.singular, verbs(r.verbs));
+        out += fmt::format(
+            R"({{"resource":"{}","responseKind":{{"group":"{}","version":"{}","kind":"{}"}},"scope":"{}","singularResource":"{}","verbs":{})",
+            r.name, r.group, r.version, r.kind, r.namespaced ? "Namespaced" : "Cluster", r.singular, verbs(r.verbs));
         if (!r.short_names.empty()) out += ",\"shortNames\":" + quoted_list(r.short_names);
         if (!r.categories.empty()) out += ",\"categories\":" + quoted_list(r.categories);
         if (!r.subresources.empty()) {
           out += ",\"subresources\":[";
           for (size_t i = 0; i < r.subresources.size(); ++i) {
             const auto& sub = r.subresources[i];
-            out += fmt::format(R"({}{{"subresource":"{}","responseKind":{{"group":"{}","version":"{}","kind":"{}"}},"verbs":{}}})", i > 0 ? "," : "", sub.name,
-                               sub.group.empty() ? r.group : sub.group, sub.version.empty() ? r.version : sub.version, sub.kind.empty() ? r.kind : sub.kind, verbs(sub.verbs));
+            out += fmt::format(
+                R"({}{{"subresource":"{}","responseKind":{{"group":"{}","version":"{}","kind":"{}"}},"verbs":{}}})",
+                i > 0 ? "," : "", sub.name, sub.group.empty() ? r.group : sub.group,
+                sub.version.empty() ? r.version : sub.version, sub.kind.empty() ? r.kind : sub.kind, verbs(sub.verbs));
           }
           out += "]";
         }
@@ -155,7 +169,9 @@ std::optional<Document> discovery(std::string_view path, std::string_view accept
     return json(out + "]}");
   }
   for (const GroupVersion& v : versions()) {
-    if (v.group.empty() ? path == fmt::format("/api/{}", v.version) : path == fmt::format("/apis/{}/{}", v.group, v.version)) return json(resource_list(v));
+    if (v.group.empty() ? path == fmt::format("/api/{}", v.version)
+                        : path == fmt::format("/apis/{}/{}", v.group, v.version))
+      return json(resource_list(v));
     if (!v.group.empty() && path == fmt::format("/apis/{}", v.group)) return json(group_json(v.group, true));
   }
   return std::nullopt;

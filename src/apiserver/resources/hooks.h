@@ -1,6 +1,7 @@
 // What is special about a kind: a kind states only what differs from the generic handling of objects.
 //
-// Functions work on the decoded tree of one request; `old` is the stored object. Causes carry upstream's field paths and messages.
+// Functions work on the decoded tree of one request; `old` is the stored object. Causes carry upstream's field paths
+// and messages.
 #pragma once
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ using SelectableFields = std::vector<std::pair<std::string, std::string>>;
 
 struct KindHooks {
   void (*defaults)(Value& object, Arena& arena) = nullptr;
-  // Before validation, after defaults; status is already cleared on create and kept from `old` on update where there is a status subresource.
+  // Before validation, after defaults; status is already cleared on create and kept from `old` on update where there is
+  // a status subresource.
   void (*prepare_create)(Value& object, Arena& arena) = nullptr;
   void (*prepare_update)(Value& object, const Value& old, Arena& arena) = nullptr;
   void (*validate)(const Value& object, Causes& causes) = nullptr;
@@ -44,7 +46,8 @@ void validate_metadata_update(const Value& object, const Value& old, Causes& cau
 void add_cause(Causes& causes, std::string_view reason, std::string field, std::string message);
 void required(Causes& causes, std::string field, std::string_view detail = {});
 void invalid_value(Causes& causes, std::string field, std::string_view shown, std::string_view detail);
-void not_supported(Causes& causes, std::string field, std::string_view value, std::initializer_list<std::string_view> supported);
+void not_supported(Causes& causes, std::string field, std::string_view value,
+                   std::initializer_list<std::string_view> supported);
 void immutable(Causes& causes, const Value& now, const Value& before, std::string field);
 void set_default(Value& object, Arena& arena, std::string_view key, Value value);
 bool is_dns1123_label(std::string_view text);

@@ -16,19 +16,27 @@ std::string str(const Value& v, std::initializer_list<std::string_view> path, st
   std::string_view text = v.get(path).as_string();
   return std::string(text.empty() ? fallback : text);
 }
-int64_t num(const Value& v, std::initializer_list<std::string_view> path) { return v.get(path).as_int(); }
-std::string name_of(const Value& o) { return str(o, {"metadata", "name"}); }
-std::string age(const Value& o) { return age_of(o.get({"metadata", "creationTimestamp"}).as_string()); }
+int64_t num(const Value& v, std::initializer_list<std::string_view> path) {
+  return v.get(path).as_int();
+}
+std::string name_of(const Value& o) {
+  return str(o, {"metadata", "name"});
+}
+std::string age(const Value& o) {
+  return age_of(o.get({"metadata", "creationTimestamp"}).as_string());
+}
 
 std::string join(const Value& list, std::initializer_list<std::string_view> path, std::string_view none = "<none>") {
   std::string out;
-  for (const Value& item : schema::items(list)) out += (out.empty() ? "" : ",") + std::string((path.size() == 0 ? item : item.get(path)).as_string());
+  for (const Value& item : schema::items(list))
+    out += (out.empty() ? "" : ",") + std::string((path.size() == 0 ? item : item.get(path)).as_string());
   return out.empty() ? std::string(none) : out;
 }
 
 std::string selector(const Value& labels) {
   std::vector<std::string> parts;
-  for (const schema::Member& label : schema::members(labels)) parts.push_back(fmt::format("{}={}", label.key, label.value.as_string()));
+  for (const schema::Member& label : schema::members(labels))
+    parts.push_back(fmt::format("{}={}", label.key, label.value.as_string()));
   std::sort(parts.begin(), parts.end());
   return parts.empty() ? "<none>" : fmt::format("{}", fmt::join(parts, ","));
 }
@@ -42,7 +50,9 @@ Cells pod_cells(const Value& pod) {
   std::optional<Timestamp> last_restart;
   auto note_restart = [&](const Value& status) {
     restarts += num(status, {"restartCount"});
-    if (auto at = parse_rfc3339(status.get({"lastState", "terminated", "finishedAt"}).as_string()); at && (!last_restart || *at > *last_restart)) last_restart = at;
+    if (auto at = parse_rfc3339(status.get({"lastState", "terminated", "finishedAt"}).as_string());
+        at && (!last_restart || *at > *last_restart))
+      last_restart = at;
   };
   bool initializing = false;
   Value inits = pod.get({"status", "initContainerStatuses"});
@@ -79,7 +89,8 @@ Cells pod_cells(const Value& pod) {
         reason = end;
       } else if (state.has("terminated")) {
         int64_t signal = num(state, {"terminated", "signal"});
-        reason = signal != 0 ? fmt::format("Signal:{}", signal) : fmt::format("ExitCode:{}", num(state, {"terminated", "exitCode"}));
+        reason = signal != 0 ? fmt::format("Signal:{}", signal)
+                             : fmt::format("ExitCode:{}", num(state, {"terminated", "exitCode"}));
       } else if (status.get({"ready"}).as_bool() && state.has("running")) {
         running = true;
         ++ready;
@@ -87,16 +98,27 @@ Cells pod_cells(const Value& pod) {
     }
     if (reason == "Completed" && running) {
       bool is_ready = false;
-      for (const Value& c : schema::items(pod.get({"status", "conditions"}))) is_ready = is_ready || (str(c, {"type"}) == "Ready" && str(c, {"status"}) == "True");
+      for (const Value& c : schema::items(pod.get({"status", "conditions"})))
+        is_ready = is_ready || (str(c, {"type"}) == "Ready" && str(c, {"status"}) == "True");
       reason = is_ready ? "Running" : "NotReady";
     }
   }
-  if (pod.get({"metadata"}).has("deletionTimestamp")) reason = str(pod, {"status", "reason"}) == "NodeLost" ? "Unknown" : "Terminating";
+  if (pod.get({"metadata"}).has("deletionTimestamp"))
+    reason = str(pod, {"status", "reason"}) == "NodeLost" ? "Unknown" : "Terminating";
   std::string restart_text = std::to_string(restarts);
-  if (restarts > 0 && last_restart) restart_text += fmt::format(" ({} ago)", human_duration(std::chrono::duration_cast<std::chrono::seconds>(now() - *last_restart)));
+  if (restarts > 0 && last_restart)
+    restart_text += fmt::format(
+        " ({} ago)", human_duration(std::chrono::duration_cast<std::chrono::seconds>(now() - *last_restart)));
   int64_t gates = static_cast<int64_t>(pod.get({"spec", "readinessGates"}).size());
-  return {name_of(pod), fmt::format("{}/{}", ready, total), reason, restart_text, age(pod), str(pod, {"status", "podIP"}, "<none>"), str(pod, {"spec", "nodeName"}, "<none>"),
-          str(pod, {"status", "nominatedNodeName"}, "<none>"), gates == 0 ? "<none>" : fmt::format("0/{}", gates)};
+  return {name_of(pod),
+          fmt::format("{}/{}", ready, total),
+          reason,
+          restart_text,
+          age(pod),
+          str(pod, {"status", "podIP"}, "<none>"),
+          str(pod, {"spec", "nodeName"}, "<none>"),
+          str(pod, {"status", "nominatedNodeName"}, "<none>"),
+          gates == 0 ? "<none>" : fmt::format("0/{}", gates)};
 }
 
 Cells node_cells(const Value& node) {
@@ -108,8 +130,10 @@ Cells node_cells(const Value& node) {
   std::vector<std::string> roles;
   for (const schema::Member& label : schema::members(node.get({"metadata", "labels"}))) {
     constexpr std::string_view kRole = "node-role.kubernetes.io/";
-    if (label.key.starts_with(kRole) && label.key.size() > kRole.size()) roles.emplace_back(label.key.substr(kRole.size()));
-    if (label.key == "kubernetes.io/role" && !label.value.as_string().empty()) roles.emplace_back(label.value.as_string());
+    if (label.key.starts_with(kRole) && label.key.size() > kRole.size())
+      roles.emplace_back(label.key.substr(kRole.size()));
+    if (label.key == "kubernetes.io/role" && !label.value.as_string().empty())
+      roles.emplace_back(label.value.as_string());
   }
   std::sort(roles.begin(), roles.end());
   auto address = [&](std::string_view type) {
@@ -118,8 +142,15 @@ Cells node_cells(const Value& node) {
     }
     return std::string("<none>");
   };
-  return {name_of(node), status, roles.empty() ? "<none>" : fmt::format("{}", fmt::join(roles, ",")), age(node), str(node, {"status", "nodeInfo", "kubeletVersion"}), address("InternalIP"),
-          address("ExternalIP"), str(node, {"status", "nodeInfo", "osImage"}, "<unknown>"), str(node, {"status", "nodeInfo", "kernelVersion"}, "<unknown>"),
+  return {name_of(node),
+          status,
+          roles.empty() ? "<none>" : fmt::format("{}", fmt::join(roles, ",")),
+          age(node),
+          str(node, {"status", "nodeInfo", "kubeletVersion"}),
+          address("InternalIP"),
+          address("ExternalIP"),
+          str(node, {"status", "nodeInfo", "osImage"}, "<unknown>"),
+          str(node, {"status", "nodeInfo", "kernelVersion"}, "<unknown>"),
           str(node, {"status", "nodeInfo", "containerRuntimeVersion"}, "<unknown>")};
 }
 
@@ -127,12 +158,20 @@ Cells service_cells(const Value& s) {
   std::string ports, type = str(s, {"spec", "type"});
   for (const Value& p : schema::items(s.get({"spec", "ports"}))) {
     int64_t node_port = num(p, {"nodePort"});
-    ports += fmt::format("{}{}{}/{}", ports.empty() ? "" : ",", num(p, {"port"}), node_port > 0 ? fmt::format(":{}", node_port) : "", str(p, {"protocol"}));
+    ports += fmt::format("{}{}{}/{}", ports.empty() ? "" : ",", num(p, {"port"}),
+                         node_port > 0 ? fmt::format(":{}", node_port) : "", str(p, {"protocol"}));
   }
   std::string external = join(s.get({"spec", "externalIPs"}), {});
   if (type == "ExternalName") external = str(s, {"spec", "externalName"});
-  if (type == "LoadBalancer" && external == "<none>") external = join(s.get({"status", "loadBalancer", "ingress"}), {"ip"}, "<pending>");
-  return {name_of(s), type, str(s, {"spec", "clusterIP"}, "<none>"), external, ports.empty() ? "<none>" : ports, age(s), selector(s.get({"spec", "selector"}))};
+  if (type == "LoadBalancer" && external == "<none>")
+    external = join(s.get({"status", "loadBalancer", "ingress"}), {"ip"}, "<pending>");
+  return {name_of(s),
+          type,
+          str(s, {"spec", "clusterIP"}, "<none>"),
+          external,
+          ports.empty() ? "<none>" : ports,
+          age(s),
+          selector(s.get({"spec", "selector"}))};
 }
 
 void images(const Value& o, Cells& cells) {
@@ -148,7 +187,8 @@ std::string endpoints_text(const Value& o) {
   for (const Value& subset : schema::items(o.get({"subsets"}))) {
     for (const Value& a : schema::items(subset.get({"addresses"}))) {
       if (subset.get({"ports"}).empty()) list.push_back(str(a, {"ip"}));
-      for (const Value& p : schema::items(subset.get({"ports"}))) list.push_back(fmt::format("{}:{}", str(a, {"ip"}), num(p, {"port"})));
+      for (const Value& p : schema::items(subset.get({"ports"})))
+        list.push_back(fmt::format("{}:{}", str(a, {"ip"}), num(p, {"port"})));
     }
   }
   if (list.empty()) return "<none>";
@@ -160,7 +200,8 @@ std::string endpoints_text(const Value& o) {
 
 std::string csr_condition(const Value& o) {
   std::string out;
-  for (const Value& c : schema::items(o.get({"status", "conditions"}))) out += (out.empty() ? "" : ",") + str(c, {"type"});
+  for (const Value& c : schema::items(o.get({"status", "conditions"})))
+    out += (out.empty() ? "" : ",") + str(c, {"type"});
   if (out.empty()) out = "Pending";
   if (!str(o, {"status", "certificate"}).empty()) out += ",Issued";
   return out;
@@ -171,95 +212,199 @@ using Key = std::pair<std::string_view, std::string_view>;
 const std::map<Key, Printer>& printers() {
   static const auto* all = new std::map<Key, Printer>{
       {{"", "pods"},
-       {{kName, {"Ready", "string", "", 0}, {"Status", "string", "", 0}, {"Restarts", "string", "", 0}, kAge, {"IP", "string", "", 1}, {"Node", "string", "", 1},
-         {"Nominated Node", "string", "", 1}, {"Readiness Gates", "string", "", 1}},
+       {{kName,
+         {"Ready", "string", "", 0},
+         {"Status", "string", "", 0},
+         {"Restarts", "string", "", 0},
+         kAge,
+         {"IP", "string", "", 1},
+         {"Node", "string", "", 1},
+         {"Nominated Node", "string", "", 1},
+         {"Readiness Gates", "string", "", 1}},
         pod_cells}},
       {{"", "nodes"},
-       {{kName, {"Status", "string", "", 0}, {"Roles", "string", "", 0}, kAge, {"Version", "string", "", 0}, {"Internal-IP", "string", "", 1}, {"External-IP", "string", "", 1},
-         {"OS-Image", "string", "", 1}, {"Kernel-Version", "string", "", 1}, {"Container-Runtime", "string", "", 1}},
+       {{kName,
+         {"Status", "string", "", 0},
+         {"Roles", "string", "", 0},
+         kAge,
+         {"Version", "string", "", 0},
+         {"Internal-IP", "string", "", 1},
+         {"External-IP", "string", "", 1},
+         {"OS-Image", "string", "", 1},
+         {"Kernel-Version", "string", "", 1},
+         {"Container-Runtime", "string", "", 1}},
         node_cells}},
       {{"", "services"},
-       {{kName, {"Type", "string", "", 0}, {"Cluster-IP", "string", "", 0}, {"External-IP", "string", "", 0}, {"Port(s)", "string", "", 0}, kAge, {"Selector", "string", "", 1}}, service_cells}},
-      {{"", "namespaces"}, {{kName, {"Status", "string", "", 0}, kAge}, [](const Value& o) { return Cells{name_of(o), str(o, {"status", "phase"}), age(o)}; }}},
+       {{kName,
+         {"Type", "string", "", 0},
+         {"Cluster-IP", "string", "", 0},
+         {"External-IP", "string", "", 0},
+         {"Port(s)", "string", "", 0},
+         kAge,
+         {"Selector", "string", "", 1}},
+        service_cells}},
+      {{"", "namespaces"},
+       {{kName, {"Status", "string", "", 0}, kAge},
+        [](const Value& o) { return Cells{name_of(o), str(o, {"status", "phase"}), age(o)}; }}},
       {{"", "configmaps"},
        {{kName, {"Data", "string", "", 0}, kAge},
-        [](const Value& o) { return Cells{name_of(o), static_cast<int64_t>(o.get({"data"}).size() + o.get({"binaryData"}).size()), age(o)}; }}},
+        [](const Value& o) {
+          return Cells{name_of(o), static_cast<int64_t>(o.get({"data"}).size() + o.get({"binaryData"}).size()), age(o)};
+        }}},
       {{"", "secrets"},
        {{kName, {"Type", "string", "", 0}, {"Data", "string", "", 0}, kAge},
-        [](const Value& o) { return Cells{name_of(o), str(o, {"type"}), static_cast<int64_t>(o.get({"data"}).size()), age(o)}; }}},
-      {{"", "serviceaccounts"},
-       {{kName, {"Secrets", "string", "", 0}, kAge}, [](const Value& o) { return Cells{name_of(o), static_cast<int64_t>(o.get({"secrets"}).size()), age(o)}; }}},
-      {{"", "endpoints"}, {{kName, {"Endpoints", "string", "", 0}, kAge}, [](const Value& o) { return Cells{name_of(o), endpoints_text(o), age(o)}; }}},
-      {{"", "events"},
-       {{{"Last Seen", "string", "", 0}, {"Type", "string", "", 0}, {"Reason", "string", "", 0}, {"Object", "string", "", 0}, {"Subobject", "string", "", 1}, {"Source", "string", "", 1},
-         {"Message", "string", "", 0}, {"First Seen", "string", "", 1}, {"Count", "string", "", 1}, {"Name", "string", "name", 1}},
         [](const Value& o) {
-          std::string last = str(o, {"lastTimestamp"}, str(o, {"eventTime"}, str(o, {"metadata", "creationTimestamp"})));
+          return Cells{name_of(o), str(o, {"type"}), static_cast<int64_t>(o.get({"data"}).size()), age(o)};
+        }}},
+      {{"", "serviceaccounts"},
+       {{kName, {"Secrets", "string", "", 0}, kAge},
+        [](const Value& o) { return Cells{name_of(o), static_cast<int64_t>(o.get({"secrets"}).size()), age(o)}; }}},
+      {{"", "endpoints"},
+       {{kName, {"Endpoints", "string", "", 0}, kAge},
+        [](const Value& o) { return Cells{name_of(o), endpoints_text(o), age(o)}; }}},
+      {{"", "events"},
+       {{{"Last Seen", "string", "", 0},
+         {"Type", "string", "", 0},
+         {"Reason", "string", "", 0},
+         {"Object", "string", "", 0},
+         {"Subobject", "string", "", 1},
+         {"Source", "string", "", 1},
+         {"Message", "string", "", 0},
+         {"First Seen", "string", "", 1},
+         {"Count", "string", "", 1},
+         {"Name", "string", "name", 1}},
+        [](const Value& o) {
+          std::string last =
+              str(o, {"lastTimestamp"}, str(o, {"eventTime"}, str(o, {"metadata", "creationTimestamp"})));
           std::string kind = str(o, {"involvedObject", "kind"});
           for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-          return Cells{age_of(last), str(o, {"type"}), str(o, {"reason"}), fmt::format("{}/{}", kind, str(o, {"involvedObject", "name"})), str(o, {"involvedObject", "fieldPath"}),
-                       str(o, {"source", "component"}, str(o, {"reportingComponent"})), str(o, {"message"}), age_of(str(o, {"firstTimestamp"}, last)), std::max<int64_t>(1, num(o, {"count"})), name_of(o)};
+          return Cells{age_of(last),
+                       str(o, {"type"}),
+                       str(o, {"reason"}),
+                       fmt::format("{}/{}", kind, str(o, {"involvedObject", "name"})),
+                       str(o, {"involvedObject", "fieldPath"}),
+                       str(o, {"source", "component"}, str(o, {"reportingComponent"})),
+                       str(o, {"message"}),
+                       age_of(str(o, {"firstTimestamp"}, last)),
+                       std::max<int64_t>(1, num(o, {"count"})),
+                       name_of(o)};
         }}},
       {{"apps", "deployments"},
-       {{kName, {"Ready", "string", "", 0}, {"Up-to-date", "string", "", 0}, {"Available", "string", "", 0}, kAge, {"Containers", "string", "", 1}, {"Images", "string", "", 1},
+       {{kName,
+         {"Ready", "string", "", 0},
+         {"Up-to-date", "string", "", 0},
+         {"Available", "string", "", 0},
+         kAge,
+         {"Containers", "string", "", 1},
+         {"Images", "string", "", 1},
          {"Selector", "string", "", 1}},
         [](const Value& o) {
-          Cells cells{name_of(o), fmt::format("{}/{}", num(o, {"status", "readyReplicas"}), num(o, {"spec", "replicas"})), num(o, {"status", "updatedReplicas"}),
-                      num(o, {"status", "availableReplicas"}), age(o)};
+          Cells cells{name_of(o),
+                      fmt::format("{}/{}", num(o, {"status", "readyReplicas"}), num(o, {"spec", "replicas"})),
+                      num(o, {"status", "updatedReplicas"}), num(o, {"status", "availableReplicas"}), age(o)};
           images(o, cells);
           return cells;
         }}},
       {{"apps", "replicasets"},
-       {{kName, {"Desired", "string", "", 0}, {"Current", "string", "", 0}, {"Ready", "string", "", 0}, kAge, {"Containers", "string", "", 1}, {"Images", "string", "", 1},
+       {{kName,
+         {"Desired", "string", "", 0},
+         {"Current", "string", "", 0},
+         {"Ready", "string", "", 0},
+         kAge,
+         {"Containers", "string", "", 1},
+         {"Images", "string", "", 1},
          {"Selector", "string", "", 1}},
         [](const Value& o) {
-          Cells cells{name_of(o), num(o, {"spec", "replicas"}), num(o, {"status", "replicas"}), num(o, {"status", "readyReplicas"}), age(o)};
+          Cells cells{name_of(o), num(o, {"spec", "replicas"}), num(o, {"status", "replicas"}),
+                      num(o, {"status", "readyReplicas"}), age(o)};
           images(o, cells);
           return cells;
         }}},
       {{"apps", "daemonsets"},
-       {{kName, {"Desired", "string", "", 0}, {"Current", "string", "", 0}, {"Ready", "string", "", 0}, {"Up-to-date", "string", "", 0}, {"Available", "string", "", 0},
-         {"Node Selector", "string", "", 0}, kAge, {"Containers", "string", "", 1}, {"Images", "string", "", 1}, {"Selector", "string", "", 1}},
+       {{kName,
+         {"Desired", "string", "", 0},
+         {"Current", "string", "", 0},
+         {"Ready", "string", "", 0},
+         {"Up-to-date", "string", "", 0},
+         {"Available", "string", "", 0},
+         {"Node Selector", "string", "", 0},
+         kAge,
+         {"Containers", "string", "", 1},
+         {"Images", "string", "", 1},
+         {"Selector", "string", "", 1}},
         [](const Value& o) {
-          Cells cells{name_of(o), num(o, {"status", "desiredNumberScheduled"}), num(o, {"status", "currentNumberScheduled"}), num(o, {"status", "numberReady"}),
-                      num(o, {"status", "updatedNumberScheduled"}), num(o, {"status", "numberAvailable"}), selector(o.get({"spec", "template", "spec", "nodeSelector"})), age(o)};
+          Cells cells{name_of(o),
+                      num(o, {"status", "desiredNumberScheduled"}),
+                      num(o, {"status", "currentNumberScheduled"}),
+                      num(o, {"status", "numberReady"}),
+                      num(o, {"status", "updatedNumberScheduled"}),
+                      num(o, {"status", "numberAvailable"}),
+                      selector(o.get({"spec", "template", "spec", "nodeSelector"})),
+                      age(o)};
           images(o, cells);
           return cells;
         }}},
       {{"apps", "statefulsets"},
        {{kName, {"Ready", "string", "", 0}, kAge, {"Containers", "string", "", 1}, {"Images", "string", "", 1}},
         [](const Value& o) {
-          Cells cells{name_of(o), fmt::format("{}/{}", num(o, {"status", "readyReplicas"}), num(o, {"spec", "replicas"})), age(o)};
+          Cells cells{name_of(o),
+                      fmt::format("{}/{}", num(o, {"status", "readyReplicas"}), num(o, {"spec", "replicas"})), age(o)};
           images(o, cells);
           cells.pop_back();
           return cells;
         }}},
       {{"certificates.k8s.io", "certificatesigningrequests"},
-       {{kName, kAge, {"SignerName", "string", "", 0}, {"Requestor", "string", "", 0}, {"RequestedDuration", "string", "", 0}, {"Condition", "string", "", 0}},
+       {{kName,
+         kAge,
+         {"SignerName", "string", "", 0},
+         {"Requestor", "string", "", 0},
+         {"RequestedDuration", "string", "", 0},
+         {"Condition", "string", "", 0}},
         [](const Value& o) {
           Value seconds = o.get({"spec", "expirationSeconds"});
-          return Cells{name_of(o), age(o), str(o, {"spec", "signerName"}), str(o, {"spec", "username"}),
-                       seconds.is_int() ? human_duration(std::chrono::seconds(seconds.as_int())) : "<none>", csr_condition(o)};
+          return Cells{name_of(o),
+                       age(o),
+                       str(o, {"spec", "signerName"}),
+                       str(o, {"spec", "username"}),
+                       seconds.is_int() ? human_duration(std::chrono::seconds(seconds.as_int())) : "<none>",
+                       csr_condition(o)};
         }}},
-      {{"coordination.k8s.io", "leases"}, {{kName, {"Holder", "string", "", 0}, kAge}, [](const Value& o) { return Cells{name_of(o), str(o, {"spec", "holderIdentity"}), age(o)}; }}},
+      {{"coordination.k8s.io", "leases"},
+       {{kName, {"Holder", "string", "", 0}, kAge},
+        [](const Value& o) { return Cells{name_of(o), str(o, {"spec", "holderIdentity"}), age(o)}; }}},
       {{"discovery.k8s.io", "endpointslices"},
        {{kName, {"AddressType", "string", "", 0}, {"Ports", "string", "", 0}, {"Endpoints", "string", "", 0}, kAge},
         [](const Value& o) {
           std::string ports, addresses;
-          for (const Value& p : schema::items(o.get({"ports"}))) ports += fmt::format("{}{}", ports.empty() ? "" : ",", num(p, {"port"}));
-          for (const Value& e : schema::items(o.get({"endpoints"}))) addresses += fmt::format("{}{}", addresses.empty() ? "" : ",", join(e.get({"addresses"}), {}));
-          return Cells{name_of(o), str(o, {"addressType"}), ports.empty() ? "<unset>" : ports, addresses.empty() ? "<unset>" : addresses, age(o)};
+          for (const Value& p : schema::items(o.get({"ports"})))
+            ports += fmt::format("{}{}", ports.empty() ? "" : ",", num(p, {"port"}));
+          for (const Value& e : schema::items(o.get({"endpoints"})))
+            addresses += fmt::format("{}{}", addresses.empty() ? "" : ",", join(e.get({"addresses"}), {}));
+          return Cells{name_of(o), str(o, {"addressType"}), ports.empty() ? "<unset>" : ports,
+                       addresses.empty() ? "<unset>" : addresses, age(o)};
         }}},
       {{"rbac.authorization.k8s.io", "clusterrolebindings"},
        {{kName, {"Role", "string", "", 0}, kAge},
-        [](const Value& o) { return Cells{name_of(o), fmt::format("{}/{}", str(o, {"roleRef", "kind"}), str(o, {"roleRef", "name"})), age(o)}; }}},
+        [](const Value& o) {
+          return Cells{name_of(o), fmt::format("{}/{}", str(o, {"roleRef", "kind"}), str(o, {"roleRef", "name"})),
+                       age(o)};
+        }}},
       {{"rbac.authorization.k8s.io", "rolebindings"},
        {{kName, {"Role", "string", "", 0}, kAge},
-        [](const Value& o) { return Cells{name_of(o), fmt::format("{}/{}", str(o, {"roleRef", "kind"}), str(o, {"roleRef", "name"})), age(o)}; }}},
-      {{"scheduling.k8s.io", "priorityclasses"},
-       {{kName, {"Value", "integer", "", 0}, {"Global-Default", "string", "", 0}, kAge, {"PreemptionPolicy", "string", "", 0}},
         [](const Value& o) {
-          return Cells{name_of(o), num(o, {"value"}), std::string(o.get({"globalDefault"}).as_bool() ? "true" : "false"), age(o), str(o, {"preemptionPolicy"}, "PreemptLowerPriority")};
+          return Cells{name_of(o), fmt::format("{}/{}", str(o, {"roleRef", "kind"}), str(o, {"roleRef", "name"})),
+                       age(o)};
+        }}},
+      {{"scheduling.k8s.io", "priorityclasses"},
+       {{kName,
+         {"Value", "integer", "", 0},
+         {"Global-Default", "string", "", 0},
+         kAge,
+         {"PreemptionPolicy", "string", "", 0}},
+        [](const Value& o) {
+          return Cells{name_of(o), num(o, {"value"}),
+                       std::string(o.get({"globalDefault"}).as_bool() ? "true" : "false"), age(o),
+                       str(o, {"preemptionPolicy"}, "PreemptLowerPriority")};
         }}},
       {{"batch", "jobs"},
        {{kName, {"Status", "string", "", 0}, {"Completions", "string", "", 0}, {"Duration", "string", "", 0}, kAge},
@@ -273,7 +418,9 @@ const std::map<Key, Printer>& printers() {
             auto to = parse_rfc3339(o.get({"status", "completionTime"}).as_string());
             duration = human_duration(std::chrono::duration_cast<std::chrono::seconds>(to.value_or(now()) - *from));
           }
-          return Cells{name_of(o), status, fmt::format("{}/{}", num(o, {"status", "succeeded"}), num(o, {"spec", "completions"})), duration, age(o)};
+          return Cells{name_of(o), status,
+                       fmt::format("{}/{}", num(o, {"status", "succeeded"}), num(o, {"spec", "completions"})), duration,
+                       age(o)};
         }}},
   };
   return *all;

@@ -39,9 +39,11 @@ std::string age_of(std::string_view time) {
 namespace {
 
 const Printer& default_printer() {
-  static const Printer printer{{{"Name", "string", "name", 0}, {"Created At", "date", "", 0}}, [](const schema::Value& o) {
-                                 return std::vector<Cell>{std::string(o.get({"metadata", "name"}).as_string()), std::string(o.get({"metadata", "creationTimestamp"}).as_string())};
-                               }};
+  static const Printer printer{
+      {{"Name", "string", "name", 0}, {"Created At", "date", "", 0}}, [](const schema::Value& o) {
+        return std::vector<Cell>{std::string(o.get({"metadata", "name"}).as_string()),
+                                 std::string(o.get({"metadata", "creationTimestamp"}).as_string())};
+      }};
   return printer;
 }
 
@@ -52,8 +54,10 @@ const Printer& printer_of(const schema::Resource& resource) {
 
 }  // namespace
 
-void append_table_head(std::string& out, const schema::Resource& resource, std::string_view list_meta_json, bool columns) {
-  out += fmt::format(R"({{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{},"columnDefinitions":)", list_meta_json);
+void append_table_head(std::string& out, const schema::Resource& resource, std::string_view list_meta_json,
+                       bool columns) {
+  out += fmt::format(R"({{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{},"columnDefinitions":)",
+                     list_meta_json);
   if (!columns) {
     out += "[],\"rows\":[";
     return;
@@ -63,12 +67,14 @@ void append_table_head(std::string& out, const schema::Resource& resource, std::
   for (const Column& column : printer_of(resource).columns) {
     if (!first) out += ',';
     first = false;
-    out += fmt::format(R"({{"name":"{}","type":"{}","format":"{}","description":"","priority":{}}})", column.name, column.type, column.format, column.priority);
+    out += fmt::format(R"({{"name":"{}","type":"{}","format":"{}","description":"","priority":{}}})", column.name,
+                       column.type, column.format, column.priority);
   }
   out += "],\"rows\":[";
 }
 
-void append_table_row(std::string& out, const schema::Resource& resource, const schema::Value& object, std::string_view include) {
+void append_table_row(std::string& out, const schema::Resource& resource, const schema::Value& object,
+                      std::string_view include) {
   out += "{\"cells\":[";
   std::vector<Cell> cells = printer_of(resource).cells(object);
   for (size_t i = 0; i < cells.size(); ++i) {
@@ -84,7 +90,8 @@ void append_table_row(std::string& out, const schema::Resource& resource, const 
     out += ",\"object\":" + schema::to_json(object, resource.type);
   } else if (include != "None") {
     static const schema::Type* meta = schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
-    out += R"(,"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":)" + schema::to_json(object.get({"metadata"}), meta) + "}";
+    out += R"(,"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":)" +
+           schema::to_json(object.get({"metadata"}), meta) + "}";
   }
   out += '}';
 }

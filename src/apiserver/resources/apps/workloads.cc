@@ -21,12 +21,14 @@ void validate_template(const Value& object, Causes& causes) {
       invalid_value(causes, "spec.selector", "{}", "empty selector is invalid for this kind");
     } else if (!selector_matches(selector, labels)) {
       add_cause(causes, "FieldValueInvalid", "spec.template.metadata.labels",
-                fmt::format("Invalid value: {}: `selector` does not match template `labels`", schema::to_json(labels, nullptr)));
+                fmt::format("Invalid value: {}: `selector` does not match template `labels`",
+                            schema::to_json(labels, nullptr)));
     }
   }
   validate_pod_spec(object.get({"spec", "template", "spec"}), "spec.template.spec", causes);
   if (Value replicas = object.get({"spec", "replicas"}); replicas.is_int() && replicas.as_int() < 0) {
-    add_cause(causes, "FieldValueInvalid", "spec.replicas", fmt::format("Invalid value: {}: must be greater than or equal to 0", replicas.as_int()));
+    add_cause(causes, "FieldValueInvalid", "spec.replicas",
+              fmt::format("Invalid value: {}: must be greater than or equal to 0", replicas.as_int()));
   }
 }
 
@@ -35,9 +37,13 @@ void always_restarts(const Value& object, Causes& causes) {
   if (policy != "Always") not_supported(causes, "spec.template.spec.restartPolicy", policy, {"Always"});
 }
 
-void keep_selector(const Value& object, const Value& old, Causes& causes) { immutable(causes, object.get({"spec", "selector"}), old.get({"spec", "selector"}), "spec.selector"); }
+void keep_selector(const Value& object, const Value& old, Causes& causes) {
+  immutable(causes, object.get({"spec", "selector"}), old.get({"spec", "selector"}), "spec.selector");
+}
 
-SelectableFields replicas_field(const Value& object) { return {{"status.replicas", std::to_string(object.get({"status", "replicas"}).as_int())}}; }
+SelectableFields replicas_field(const Value& object) {
+  return {{"status.replicas", std::to_string(object.get({"status", "replicas"}).as_int())}};
+}
 
 }  // namespace
 
@@ -61,9 +67,11 @@ KindHooks deployment_hooks() {
     validate_template(d, causes);
     always_restarts(d, causes);
     std::string_view type = d.get({"spec", "strategy", "type"}).as_string();
-    if (type != "RollingUpdate" && type != "Recreate") not_supported(causes, "spec.strategy.type", type, {"Recreate", "RollingUpdate"});
+    if (type != "RollingUpdate" && type != "Recreate")
+      not_supported(causes, "spec.strategy.type", type, {"Recreate", "RollingUpdate"});
     if (type == "Recreate" && d.get({"spec", "strategy"}).has("rollingUpdate")) {
-      add_cause(causes, "FieldValueForbidden", "spec.strategy.rollingUpdate", "Forbidden: may not be specified when strategy `type` is 'Recreate'");
+      add_cause(causes, "FieldValueForbidden", "spec.strategy.rollingUpdate",
+                "Forbidden: may not be specified when strategy `type` is 'Recreate'");
     }
   };
   hooks.validate_update = keep_selector;
@@ -93,7 +101,8 @@ KindHooks replication_controller_hooks() {
     Value& spec = rc.object_at(arena, "spec");
     set_default(spec, arena, "replicas", Value::integer(1));
     if (spec.get({"selector"}).empty()) {
-      if (Value labels = spec.get({"template", "metadata", "labels"}); labels.is_object()) spec.set(arena, "selector", labels.clone(arena));
+      if (Value labels = spec.get({"template", "metadata", "labels"}); labels.is_object())
+        spec.set(arena, "selector", labels.clone(arena));
     }
   };
   hooks.validate = [](const Value& rc, Causes& causes) {
@@ -137,7 +146,8 @@ KindHooks stateful_set_hooks() {
     set_default(spec, arena, "revisionHistoryLimit", Value::integer(10));
     Value& strategy = spec.object_at(arena, "updateStrategy");
     set_default(strategy, arena, "type", Value::string("RollingUpdate"));
-    if (strategy.get({"type"}).as_string() == "RollingUpdate") set_default(strategy.object_at(arena, "rollingUpdate"), arena, "partition", Value::integer(0));
+    if (strategy.get({"type"}).as_string() == "RollingUpdate")
+      set_default(strategy.object_at(arena, "rollingUpdate"), arena, "partition", Value::integer(0));
     Value& retention = spec.object_at(arena, "persistentVolumeClaimRetentionPolicy");
     set_default(retention, arena, "whenDeleted", Value::string("Retain"));
     set_default(retention, arena, "whenScaled", Value::string("Retain"));
@@ -149,13 +159,15 @@ KindHooks stateful_set_hooks() {
   hooks.validate_update = [](const Value& sts, const Value& old, Causes& causes) {
     Arena arena;
     Value now = sts.get({"spec"}).clone(arena), before = old.get({"spec"}).clone(arena);
-    for (const char* free : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) {
+    for (const char* free : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+                             "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) {
       now.erase(free);
       before.erase(free);
     }
     if (!now.equals(before)) {
       add_cause(causes, "FieldValueForbidden", "spec",
-                "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
+                "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+                "'updateStrategy', 'revisionHistoryLimit', "
                 "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
     }
   };
@@ -181,13 +193,16 @@ KindHooks job_hooks() {
   hooks.validate = [](const Value& job, Causes& causes) {
     validate_pod_spec(job.get({"spec", "template", "spec"}), "spec.template.spec", causes);
     std::string_view policy = job.get({"spec", "template", "spec", "restartPolicy"}).as_string();
-    if (policy != "OnFailure" && policy != "Never") not_supported(causes, "spec.template.spec.restartPolicy", policy, {"OnFailure", "Never"});
+    if (policy != "OnFailure" && policy != "Never")
+      not_supported(causes, "spec.template.spec.restartPolicy", policy, {"OnFailure", "Never"});
   };
   hooks.validate_update = [](const Value& job, const Value& old, Causes& causes) {
     if (old.get({"spec", "selector"}).is_object()) keep_selector(job, old, causes);
     immutable(causes, job.get({"spec", "completionMode"}), old.get({"spec", "completionMode"}), "spec.completionMode");
   };
-  hooks.fields = [](const Value& job) { return SelectableFields{{"status.successful", std::to_string(job.get({"status", "succeeded"}).as_int())}}; };
+  hooks.fields = [](const Value& job) {
+    return SelectableFields{{"status.successful", std::to_string(job.get({"status", "succeeded"}).as_int())}};
+  };
   hooks.field_labels = {"status.successful"};
   return hooks;
 }
@@ -205,7 +220,8 @@ KindHooks cron_job_hooks() {
   };
   hooks.validate = [](const Value& cron, Causes& causes) {
     if (cron.get({"spec", "schedule"}).as_string().empty()) required(causes, "spec.schedule");
-    validate_pod_spec(cron.get({"spec", "jobTemplate", "spec", "template", "spec"}), "spec.jobTemplate.spec.template.spec", causes);
+    validate_pod_spec(cron.get({"spec", "jobTemplate", "spec", "template", "spec"}),
+                      "spec.jobTemplate.spec.template.spec", causes);
   };
   return hooks;
 }

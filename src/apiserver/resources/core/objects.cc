@@ -9,30 +9,38 @@ namespace {
 
 constexpr size_t kMaxDataBytes = 1024 * 1024;
 
-std::string text(const Value& object, std::initializer_list<std::string_view> path) { return std::string(object.get(path).as_string()); }
+std::string text(const Value& object, std::initializer_list<std::string_view> path) {
+  return std::string(object.get(path).as_string());
+}
 
 void check_data(const Value& object, Causes& causes) {
   size_t total = 0;
   for (const char* part : {"data", "binaryData"}) {
     for (const schema::Member& entry : schema::members(object.get({part}))) {
       total += entry.value.as_string().size();
-      bool ok = !entry.key.empty() && entry.key.size() <= 253 && entry.key != "." && entry.key != ".." && !entry.key.starts_with("..");
-      for (char c : entry.key) ok = ok && (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.');
+      bool ok = !entry.key.empty() && entry.key.size() <= 253 && entry.key != "." && entry.key != ".." &&
+                !entry.key.starts_with("..");
+      for (char c : entry.key)
+        ok = ok && (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.');
       if (!ok) {
         invalid_value(causes, fmt::format("{}[{}]", part, entry.key), entry.key,
-                      "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "
+                      "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  "
+                      "or 'KEY_NAME',  or 'key-name', regex used for validation is "
                       "'[-._a-zA-Z0-9]+')");
       }
     }
   }
-  if (total > kMaxDataBytes) add_cause(causes, "FieldValueTooLong", "", fmt::format("Too long: may not be more than {} bytes", kMaxDataBytes));
+  if (total > kMaxDataBytes)
+    add_cause(causes, "FieldValueTooLong", "", fmt::format("Too long: may not be more than {} bytes", kMaxDataBytes));
 }
 
 void check_immutable(const Value& object, const Value& old, Causes& causes) {
   if (!old.get({"immutable"}).as_bool()) return;
-  if (!object.get({"immutable"}).as_bool()) add_cause(causes, "FieldValueForbidden", "immutable", "Forbidden: field is immutable when `immutable` is set");
+  if (!object.get({"immutable"}).as_bool())
+    add_cause(causes, "FieldValueForbidden", "immutable", "Forbidden: field is immutable when `immutable` is set");
   for (const char* part : {"data", "binaryData"}) {
-    if (!object.get({part}).equals(old.get({part}))) add_cause(causes, "FieldValueForbidden", part, "Forbidden: field is immutable when `immutable` is set");
+    if (!object.get({part}).equals(old.get({part})))
+      add_cause(causes, "FieldValueForbidden", part, "Forbidden: field is immutable when `immutable` is set");
   }
 }
 
@@ -52,7 +60,8 @@ KindHooks secret_hooks() {
     if (Value* plain = secret.find("stringData")) {
       Value given = *plain;
       Value& data = secret.object_at(arena, "data");
-      for (const schema::Member& entry : schema::members(given)) data.set(arena, entry.key, Value::string(arena.copy(base64_encode(entry.value.as_string()))));
+      for (const schema::Member& entry : schema::members(given))
+        data.set(arena, entry.key, Value::string(arena.copy(base64_encode(entry.value.as_string()))));
       secret.erase("stringData");
     }
   };
@@ -88,11 +97,14 @@ KindHooks namespace_hooks() {
 KindHooks node_hooks() {
   KindHooks hooks;
   hooks.spec_bumps_generation = false;
-  hooks.fields = [](const Value& node) { return SelectableFields{{"spec.unschedulable", node.get({"spec", "unschedulable"}).as_bool() ? "true" : "false"}}; };
+  hooks.fields = [](const Value& node) {
+    return SelectableFields{{"spec.unschedulable", node.get({"spec", "unschedulable"}).as_bool() ? "true" : "false"}};
+  };
   hooks.field_labels = {"spec.unschedulable"};
   hooks.validate_update = [](const Value& node, const Value& old, Causes& causes) {
     // A pod CIDR is given once.
-    if (!old.get({"spec", "podCIDR"}).as_string().empty()) immutable(causes, node.get({"spec", "podCIDR"}), old.get({"spec", "podCIDR"}), "spec.podCIDR");
+    if (!old.get({"spec", "podCIDR"}).as_string().empty())
+      immutable(causes, node.get({"spec", "podCIDR"}), old.get({"spec", "podCIDR"}), "spec.podCIDR");
   };
   return hooks;
 }
@@ -105,43 +117,60 @@ KindHooks service_hooks() {
     Value& spec = service.object_at(arena, "spec");
     set_default(spec, arena, "type", Value::string("ClusterIP"));
     set_default(spec, arena, "sessionAffinity", Value::string("None"));
-    if (spec.get({"type"}).as_string() != "ExternalName") set_default(spec, arena, "internalTrafficPolicy", Value::string("Cluster"));
+    if (spec.get({"type"}).as_string() != "ExternalName")
+      set_default(spec, arena, "internalTrafficPolicy", Value::string("Cluster"));
     std::string_view type = spec.get({"type"}).as_string();
-    if (type == "NodePort" || type == "LoadBalancer") set_default(spec, arena, "externalTrafficPolicy", Value::string("Cluster"));
+    if (type == "NodePort" || type == "LoadBalancer")
+      set_default(spec, arena, "externalTrafficPolicy", Value::string("Cluster"));
     if (type == "LoadBalancer") set_default(spec, arena, "allocateLoadBalancerNodePorts", Value::boolean(true));
     for (Value& port : schema::items(spec.get({"ports"}))) {
       set_default(port, arena, "protocol", Value::string("TCP"));
       set_default(port, arena, "targetPort", port.get({"port"}));
     }
   };
-  hooks.prepare_create = [](Value& service, Arena& arena) { service.set(arena, "status", [&] { Value s = Value::object(arena); s.set(arena, "loadBalancer", Value::object(arena)); return s; }()); };
+  hooks.prepare_create = [](Value& service, Arena& arena) {
+    service.set(arena, "status", [&] {
+      Value s = Value::object(arena);
+      s.set(arena, "loadBalancer", Value::object(arena));
+      return s;
+    }());
+  };
   hooks.validate = [](const Value& service, Causes& causes) {
     std::string_view type = service.get({"spec", "type"}).as_string();
     if (type != "ClusterIP" && type != "NodePort" && type != "LoadBalancer" && type != "ExternalName") {
       not_supported(causes, "spec.type", type, {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"});
     }
     Value ports = service.get({"spec", "ports"});
-    if (ports.empty() && type != "ExternalName" && service.get({"spec", "clusterIP"}).as_string() != "None") required(causes, "spec.ports");
-    if (type == "ExternalName" && service.get({"spec", "externalName"}).as_string().empty()) required(causes, "spec.externalName");
+    if (ports.empty() && type != "ExternalName" && service.get({"spec", "clusterIP"}).as_string() != "None")
+      required(causes, "spec.ports");
+    if (type == "ExternalName" && service.get({"spec", "externalName"}).as_string().empty())
+      required(causes, "spec.externalName");
     for (size_t i = 0; i < ports.size(); ++i) {
       std::string at = fmt::format("spec.ports[{}]", i);
       int64_t port = ports.at(i).get({"port"}).as_int();
-      if (port < 1 || port > 65535) add_cause(causes, "FieldValueInvalid", at + ".port", fmt::format("Invalid value: {}: must be between 1 and 65535, inclusive", port));
+      if (port < 1 || port > 65535)
+        add_cause(causes, "FieldValueInvalid", at + ".port",
+                  fmt::format("Invalid value: {}: must be between 1 and 65535, inclusive", port));
       if (ports.size() > 1 && ports.at(i).get({"name"}).as_string().empty()) required(causes, at + ".name");
       std::string_view protocol = ports.at(i).get({"protocol"}).as_string();
-      if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP") not_supported(causes, at + ".protocol", protocol, {"SCTP", "TCP", "UDP"});
+      if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP")
+        not_supported(causes, at + ".protocol", protocol, {"SCTP", "TCP", "UDP"});
     }
     for (const schema::Member& label : schema::members(service.get({"spec", "selector"}))) {
-      if (!is_label_value(label.value.as_string())) invalid_value(causes, "spec.selector", label.value.as_string(), "a valid label must be an empty string or consist of alphanumeric characters");
+      if (!is_label_value(label.value.as_string()))
+        invalid_value(causes, "spec.selector", label.value.as_string(),
+                      "a valid label must be an empty string or consist of alphanumeric characters");
     }
   };
   hooks.validate_update = [](const Value& service, const Value& old, Causes& causes) {
     std::string_view type = service.get({"spec", "type"}).as_string();
     std::string before = text(old, {"spec", "clusterIP"}), now = text(service, {"spec", "clusterIP"});
-    if (type != "ExternalName" && !before.empty() && !now.empty() && before != now) immutable(causes, service.get({"spec", "clusterIP"}), old.get({"spec", "clusterIP"}), "spec.clusterIPs[0]");
+    if (type != "ExternalName" && !before.empty() && !now.empty() && before != now)
+      immutable(causes, service.get({"spec", "clusterIP"}), old.get({"spec", "clusterIP"}), "spec.clusterIPs[0]");
   };
   hooks.fields = [](const Value& service) {
-    return SelectableFields{{"spec.clusterIP", text(service, {"spec", "clusterIP"})}, {"spec.type", text(service, {"spec", "type"})}};
+    return SelectableFields{{"spec.clusterIP", text(service, {"spec", "clusterIP"})},
+                            {"spec.type", text(service, {"spec", "type"})}};
   };
   hooks.field_labels = {"spec.clusterIP", "spec.type"};
   return hooks;
@@ -161,8 +190,17 @@ KindHooks event_hooks() {
     out.emplace_back("reportingComponent", text(event, {"reportingComponent"}));
     return out;
   };
-  hooks.field_labels = {"involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
-                        "involvedObject.fieldPath", "reason", "type", "source", "reportingComponent"};
+  hooks.field_labels = {"involvedObject.kind",
+                        "involvedObject.namespace",
+                        "involvedObject.name",
+                        "involvedObject.uid",
+                        "involvedObject.apiVersion",
+                        "involvedObject.resourceVersion",
+                        "involvedObject.fieldPath",
+                        "reason",
+                        "type",
+                        "source",
+                        "reportingComponent"};
   return hooks;
 }
 

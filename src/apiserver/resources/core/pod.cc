@@ -25,7 +25,8 @@ void defaults(Value& pod, Arena& arena) {
   set_default(spec, arena, "enableServiceLinks", Value::boolean(true));
   if (spec.get({"hostNetwork"}).as_bool()) {
     for (Value& container : schema::items(spec.get({"containers"}))) {
-      for (Value& port : schema::items(container.get({"ports"}))) set_default(port, arena, "hostPort", port.get({"containerPort"}));
+      for (Value& port : schema::items(container.get({"ports"})))
+        set_default(port, arena, "hostPort", port.get({"containerPort"}));
     }
   }
   // A limit without a request asks for as much as it may take.
@@ -62,10 +63,12 @@ void prepare_create(Value& pod, Arena& arena) {
   pod.set(arena, "status", status);
 }
 
-void validate(const Value& pod, Causes& causes) { validate_pod_spec(pod.get({"spec"}), "spec", causes); }
+void validate(const Value& pod, Causes& causes) {
+  validate_pod_spec(pod.get({"spec"}), "spec", causes);
+}
 
-// Of a pod's spec only images, activeDeadlineSeconds (down), more tolerations, and what binding and the kubelet's helpers write may
-// change.
+// Of a pod's spec only images, activeDeadlineSeconds (down), more tolerations, and what binding and the kubelet's
+// helpers write may change.
 void validate_update(const Value& pod, const Value& old, Causes& causes) {
   Arena arena;
   Value now = pod.get({"spec"}).clone(arena), before = old.get({"spec"}).clone(arena);
@@ -84,10 +87,12 @@ void validate_update(const Value& pod, const Value& old, Causes& causes) {
       }
     }
   }
-  if (now.get({"ephemeralContainers"}).size() >= before.get({"ephemeralContainers"}).size() && now.has("ephemeralContainers")) {
+  if (now.get({"ephemeralContainers"}).size() >= before.get({"ephemeralContainers"}).size() &&
+      now.has("ephemeralContainers")) {
     before.set(arena, "ephemeralContainers", now.get({"ephemeralContainers"}));
   }
-  if (now.get({"tolerations"}).size() >= before.get({"tolerations"}).size() && now.has("tolerations")) before.set(arena, "tolerations", now.get({"tolerations"}));
+  if (now.get({"tolerations"}).size() >= before.get({"tolerations"}).size() && now.has("tolerations"))
+    before.set(arena, "tolerations", now.get({"tolerations"}));
   for (const char* free : {"activeDeadlineSeconds", "terminationGracePeriodSeconds", "schedulingGates"}) {
     if (Value* v = now.find(free)) {
       before.set(arena, free, *v);
@@ -97,9 +102,12 @@ void validate_update(const Value& pod, const Value& old, Causes& causes) {
   }
   if (!was.empty() && now.get({"nodeName"}).as_string() != was) before.set(arena, "nodeName", Value::string(was));
   if (!now.equals(before)) {
-    add_cause(causes, "FieldValueForbidden", "spec",
-              "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
-              "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)");
+    add_cause(
+        causes, "FieldValueForbidden", "spec",
+        "Forbidden: pod updates may not change fields other than "
+        "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
+        "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it "
+        "was previously negative)");
   }
 }
 
@@ -112,7 +120,8 @@ KindHooks pod_hooks() {
   hooks.validate = validate;
   hooks.validate_update = validate_update;
   hooks.fields = fields;
-  hooks.field_labels = {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"};
+  hooks.field_labels = {"spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+                        "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};
   return hooks;
 }
 

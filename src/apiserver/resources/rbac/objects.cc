@@ -13,11 +13,14 @@ KindHooks rbac_hooks() {
       std::string at = fmt::format("rules[{}]", i);
       if (rule.get({"verbs"}).empty()) required(causes, at + ".verbs", "verbs must contain at least one value");
       if (rule.get({"nonResourceURLs"}).size() > 0) {
-        if (role.get({"kind"}).as_string() == "Role") invalid_value(causes, at + ".nonResourceURLs", "", "namespaced rules cannot apply to non-resource URLs");
+        if (role.get({"kind"}).as_string() == "Role")
+          invalid_value(causes, at + ".nonResourceURLs", "", "namespaced rules cannot apply to non-resource URLs");
         continue;
       }
-      if (rule.get({"apiGroups"}).empty()) required(causes, at + ".apiGroups", "resource rules must supply at least one api group");
-      if (rule.get({"resources"}).empty()) required(causes, at + ".resources", "resource rules must supply at least one resource");
+      if (rule.get({"apiGroups"}).empty())
+        required(causes, at + ".apiGroups", "resource rules must supply at least one api group");
+      if (rule.get({"resources"}).empty())
+        required(causes, at + ".resources", "resource rules must supply at least one resource");
     }
   };
   return hooks;
@@ -30,7 +33,8 @@ KindHooks rbac_binding_hooks() {
     set_default(binding.object_at(arena, "roleRef"), arena, "apiGroup", Value::string("rbac.authorization.k8s.io"));
     for (Value& subject : schema::items(binding.get({"subjects"}))) {
       std::string_view kind = subject.get({"kind"}).as_string();
-      if (kind == "User" || kind == "Group") set_default(subject, arena, "apiGroup", Value::string("rbac.authorization.k8s.io"));
+      if (kind == "User" || kind == "Group")
+        set_default(subject, arena, "apiGroup", Value::string("rbac.authorization.k8s.io"));
     }
   };
   hooks.validate = [](const Value& binding, Causes& causes) {
@@ -41,13 +45,16 @@ KindHooks rbac_binding_hooks() {
     for (size_t i = 0; i < subjects.size(); ++i) {
       std::string at = fmt::format("subjects[{}]", i);
       std::string_view subject = subjects.at(i).get({"kind"}).as_string();
-      if (subject != "User" && subject != "Group" && subject != "ServiceAccount") not_supported(causes, at + ".kind", subject, {"ServiceAccount", "User", "Group"});
+      if (subject != "User" && subject != "Group" && subject != "ServiceAccount")
+        not_supported(causes, at + ".kind", subject, {"ServiceAccount", "User", "Group"});
       if (subjects.at(i).get({"name"}).as_string().empty()) required(causes, at + ".name");
-      if (subject == "ServiceAccount" && subjects.at(i).get({"namespace"}).as_string().empty()) required(causes, at + ".namespace");
+      if (subject == "ServiceAccount" && subjects.at(i).get({"namespace"}).as_string().empty())
+        required(causes, at + ".namespace");
     }
   };
   hooks.validate_update = [](const Value& binding, const Value& old, Causes& causes) {
-    if (!binding.get({"roleRef"}).equals(old.get({"roleRef"}))) add_cause(causes, "FieldValueInvalid", "roleRef", "Invalid value: cannot change roleRef");
+    if (!binding.get({"roleRef"}).equals(old.get({"roleRef"})))
+      add_cause(causes, "FieldValueInvalid", "roleRef", "Invalid value: cannot change roleRef");
   };
   return hooks;
 }
@@ -55,14 +62,18 @@ KindHooks rbac_binding_hooks() {
 KindHooks csr_hooks() {
   KindHooks hooks;
   hooks.spec_bumps_generation = false;
-  hooks.fields = [](const Value& csr) { return SelectableFields{{"spec.signerName", std::string(csr.get({"spec", "signerName"}).as_string())}}; };
+  hooks.fields = [](const Value& csr) {
+    return SelectableFields{{"spec.signerName", std::string(csr.get({"spec", "signerName"}).as_string())}};
+  };
   hooks.field_labels = {"spec.signerName"};
   hooks.validate = [](const Value& csr, Causes& causes) {
     if (csr.get({"spec", "request"}).as_string().empty()) required(causes, "spec.request");
     if (csr.get({"spec", "signerName"}).as_string().empty()) required(causes, "spec.signerName");
     if (csr.get({"spec", "usages"}).empty()) required(causes, "spec.usages", "usages are required");
   };
-  hooks.validate_update = [](const Value& csr, const Value& old, Causes& causes) { immutable(causes, csr.get({"spec"}), old.get({"spec"}), "spec"); };
+  hooks.validate_update = [](const Value& csr, const Value& old, Causes& causes) {
+    immutable(causes, csr.get({"spec"}), old.get({"spec"}), "spec");
+  };
   return hooks;
 }
 
@@ -76,9 +87,12 @@ KindHooks endpoint_slice_hooks() {
   KindHooks hooks;
   hooks.validate = [](const Value& slice, Causes& causes) {
     std::string_view type = slice.get({"addressType"}).as_string();
-    if (type != "IPv4" && type != "IPv6" && type != "FQDN") not_supported(causes, "addressType", type, {"IPv4", "IPv6", "FQDN"});
+    if (type != "IPv4" && type != "IPv6" && type != "FQDN")
+      not_supported(causes, "addressType", type, {"IPv4", "IPv6", "FQDN"});
   };
-  hooks.validate_update = [](const Value& slice, const Value& old, Causes& causes) { immutable(causes, slice.get({"addressType"}), old.get({"addressType"}), "addressType"); };
+  hooks.validate_update = [](const Value& slice, const Value& old, Causes& causes) {
+    immutable(causes, slice.get({"addressType"}), old.get({"addressType"}), "addressType");
+  };
   return hooks;
 }
 
