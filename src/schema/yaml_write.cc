@@ -47,6 +47,9 @@ bool can_be_plain(std::string_view text) {
 }
 
 class YamlWriter {
+  // Longer keys are announced by a question mark; readers need not look further than 1,024 characters for a colon.
+  static constexpr size_t kLongestSimpleKey = 128;
+
  public:
   explicit YamlWriter(std::string& out) : out_(out) {}
 
@@ -69,7 +72,7 @@ class YamlWriter {
       std::sort(sorted.begin(), sorted.end(), [](const Member* a, const Member* b) { return a->key < b->key; });
       for (size_t i = 0; i < sorted.size(); ++i) {
         if (i > 0) out_.append(indent, ' ');
-        key(sorted[i]->key);
+        key(sorted[i]->key, indent);
         member(sorted[i]->value, indent);
       }
       return;
@@ -79,11 +82,17 @@ class YamlWriter {
   }
 
  private:
-  void key(std::string_view text) {
+  void key(std::string_view text, size_t indent) {
+    size_t start = out_.size();
     if (text.find('\n') != std::string_view::npos) {
       quoted(text);
     } else {
       line(text);
+    }
+    if (out_.size() - start > kLongestSimpleKey) {
+      out_.insert(start, "? ");
+      out_ += '\n';
+      out_.append(indent, ' ');
     }
     out_ += ':';
   }
