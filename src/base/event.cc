@@ -39,13 +39,16 @@ struct Event::State {
   }
 };
 
-Event::Event(Executor) : state_(std::make_shared<State>()) {}
+// The state comes with the first wait: most events of a request are never waited for.
+Event::Event(Executor) {}
 
 Event::~Event() {
+  if (!state_) return;
   for (Waiter* waiter = state_->first; waiter != nullptr; waiter = waiter->next) waiter->timer.cancel();
 }
 
 void Event::notify() {
+  if (!state_) return;
   for (Waiter* waiter = state_->first; waiter != nullptr; waiter = waiter->next) {
     waiter->notified = true;
     waiter->timer.cancel();
@@ -64,6 +67,7 @@ Task<bool> Event::wait_for(std::chrono::nanoseconds timeout) {
     Waiter waiter;
   };
   // The state is taken before the first suspension: the Event itself may go away while this sleeps.
+  if (!state_) state_ = std::make_shared<State>();
   auto state = state_;
   Linked linked(std::move(state), co_await asio::this_coro::executor);
   if (timeout == std::chrono::nanoseconds::max()) {

@@ -28,10 +28,13 @@ class Headers {
   std::vector<std::string_view> get_all(std::string_view name) const;
   bool has(std::string_view name) const { return get(name).has_value(); }
   void add(std::string name, std::string value);  // lower-cases the name
+  void reserve(size_t count) { fields_.reserve(count); }
   void set(std::string name, std::string value);  // replaces all of that name
   void remove(std::string_view name);
   // True when a comma-separated list in any field of that name holds `token` (compared without case).
   bool has_token(std::string_view name, std::string_view token) const;
+  auto begin() { return fields_.begin(); }
+  auto end() { return fields_.end(); }
   auto begin() const { return fields_.begin(); }
   auto end() const { return fields_.end(); }
   size_t size() const { return fields_.size(); }

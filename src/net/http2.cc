@@ -17,7 +17,19 @@ struct Http2Callbacks {
   }
 
   static void flush_small(Http2Connection& c) {
-    if (!c.small_.empty()) c.turn_.push_back(Bytes::take(std::exchange(c.small_, {})));
+    if (c.small_size_ == c.small_from_) return;
+    c.turn_.push_back(Bytes::of_static({c.small_.get() + c.small_from_, c.small_size_ - c.small_from_}));
+    c.small_from_ = c.small_size_;
+  }
+
+  static void add_small(Http2Connection& c, const char* data, size_t size) {
+    if (c.small_size_ + size > kHttp2SmallBytes) {
+      flush_small(c);
+      c.turn_.push_back(Bytes::copy({data, size}));
+      return;
+    }
+    std::memcpy(c.small_.get() + c.small_size_, data, size);
+    c.small_size_ += size;
   }
 
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -26,6 +38,7 @@ struct Http2Callbacks {
     auto stream = std::make_shared<Http2Stream>(c.executor_);
     stream->connection = &c;
     stream->id = frame->hd.stream_id;
+    stream->in_headers.reserve(16);
     c.streams_[stream->id] = std::move(stream);
     return 0;
   }
@@ -134,14 +147,13 @@ struct Http2Callbacks {
                           nghttp2_data_source* source, void* user) {
     Http2Connection& c = self(user);
     auto& stream = *static_cast<Http2Stream*>(source->ptr);
-    c.small_.append(reinterpret_cast<const char*>(head), 9);
-    if (frame->data.padlen > 0) c.small_ += static_cast<char>(frame->data.padlen - 1);
+    add_small(c, reinterpret_cast<const char*>(head), 9);
     c.turn_bytes_ += length + 9;
     while (length > 0) {
       Bytes& front = stream.out.front();
       size_t n = std::min(length, front.size());
-      if (n < 512) {
-        c.small_.append(front.data(), n);
+      if (n < kHttp2CopyBytes) {
+        add_small(c, front.data(), n);
       } else {
         flush_small(c);
         c.turn_.push_back(front.slice(0, n));
@@ -154,7 +166,6 @@ struct Http2Callbacks {
       stream.out_bytes -= n;
       length -= n;
     }
-    if (frame->data.padlen > 1) c.small_.append(frame->data.padlen - 1, '\0');
     if (stream.out_ended && stream.out_bytes == 0) {
       stream.out_done = true;
       if (stream.stop_when_done && !stream.in_ended)
@@ -283,12 +294,33 @@ Task<void> Http2Connection::run(std::string already_read) {
   if (cancelled) std::rethrow_exception(cancelled);
 }
 
+namespace {
+
+// A few buffers a thread for connections that are writing, so that idle ones need none.
+constexpr size_t kSpareBuffers = 8;
+thread_local std::vector<std::unique_ptr<char[]>> spare_buffers;
+
+std::unique_ptr<char[]> take_buffer() {
+  if (spare_buffers.empty()) return std::make_unique_for_overwrite<char[]>(kHttp2SmallBytes);
+  auto out = std::move(spare_buffers.back());
+  spare_buffers.pop_back();
+  return out;
+}
+
+void give_buffer(std::unique_ptr<char[]> buffer) {
+  if (buffer && spare_buffers.size() < kSpareBuffers) spare_buffers.push_back(std::move(buffer));
+}
+
+}  // namespace
+
 Task<void> Http2Connection::write_loop() {
   auto self = shared_from_this();
   while (!ended_) {
     turn_.clear();
     turn_bytes_ = 0;
-    while (turn_bytes_ < kHttp2TurnBytes) {
+    small_from_ = small_size_ = 0;
+    if (!small_) small_ = take_buffer();
+    while (turn_bytes_ < kHttp2TurnBytes && small_size_ < kHttp2SmallBytes - kHttp2CopyBytes) {
       const uint8_t* data = nullptr;
       ssize_t n = nghttp2_session_mem_send(session_, &data);
       if (n < 0) {
@@ -298,18 +330,20 @@ Task<void> Http2Connection::write_loop() {
       // Body frames went through on_send_body; what is left comes as plain bytes, or nothing when there is nothing to
       // do.
       if (n == 0) break;
-      small_.append(reinterpret_cast<const char*>(data), static_cast<size_t>(n));
+      Http2Callbacks::add_small(*this, reinterpret_cast<const char*>(data), static_cast<size_t>(n));
       turn_bytes_ += static_cast<size_t>(n);
     }
     Http2Callbacks::flush_small(*this);
     if (!turn_.empty()) {
-      auto sent = co_await transport_->write(std::exchange(turn_, {}));
+      auto sent = co_await transport_->write(std::move(turn_));
+      turn_ = {};
       if (!sent) {
         abort();
         co_return;
       }
       continue;
     }
+    give_buffer(std::move(small_));
     if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
       abort();
       co_return;
@@ -393,13 +427,11 @@ Result<std::shared_ptr<Http2Stream>> Http2Connection::request(const Headers& hea
 
 Result<void> Http2Connection::respond(Http2Stream& stream, int status, const Headers& headers, bool has_body) {
   std::string code = std::to_string(status);
-  std::vector<nghttp2_nv> fields;
-  auto rest = Http2Callbacks::to_nv(headers);
+  std::vector<nghttp2_nv> fields = Http2Callbacks::to_nv(headers);
   static const std::string kStatus = ":status";
-  fields.reserve(rest.size() + 1);
-  fields.push_back({reinterpret_cast<uint8_t*>(const_cast<char*>(kStatus.data())),
-                    reinterpret_cast<uint8_t*>(code.data()), kStatus.size(), code.size(), NGHTTP2_NV_FLAG_NONE});
-  fields.insert(fields.end(), rest.begin(), rest.end());
+  fields.insert(fields.begin(),
+                {reinterpret_cast<uint8_t*>(const_cast<char*>(kStatus.data())), reinterpret_cast<uint8_t*>(code.data()),
+                 kStatus.size(), code.size(), NGHTTP2_NV_FLAG_NO_COPY_NAME});
   nghttp2_data_provider provider;
   provider.source.ptr = &stream;
   provider.read_callback = Http2Callbacks::on_read_body;
@@ -437,11 +469,9 @@ Task<Result<void>> Http2Stream::write(BytesList pieces) {
   auto self = shared_from_this();
   while (out_bytes >= kBodyQueueBytes && !closed) co_await changed.wait();
   if (closed || connection == nullptr) co_return Error(broken());
-  for (Bytes& piece : pieces) {
-    if (piece.empty()) continue;
-    out_bytes += piece.size();
-    out.push_back(std::move(piece));
-  }
+  std::erase_if(pieces, [](const Bytes& piece) { return piece.empty(); });
+  out_bytes += total_size(pieces);
+  out.append(std::move(pieces));
   if (std::exchange(out_deferred, false)) nghttp2_session_resume_data(connection->session_, id);
   connection->wake_writer();
   co_return Result<void>{};

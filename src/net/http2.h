@@ -4,7 +4,6 @@
 // large writes. Belongs to one loop. Streams are shared: a handler may outlive the connection and then meets errors
 // only.
 #pragma once
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +18,43 @@ struct nghttp2_session;
 namespace redoubt::net {
 
 class Http2Connection;
+
+// A queue of pieces that costs nothing while it is empty.
+class BytesQueue {
+ public:
+  bool empty() const { return at_ == pieces_.size(); }
+  Bytes& front() { return pieces_[at_]; }
+  void push_back(Bytes piece) { pieces_.push_back(std::move(piece)); }
+  // Takes over a whole list.
+  void append(BytesList pieces) {
+    if (empty()) {
+      pieces_ = std::move(pieces);
+      at_ = 0;
+    } else {
+      for (Bytes& piece : pieces) pieces_.push_back(std::move(piece));
+    }
+  }
+  void pop_front() {
+    pieces_[at_++] = {};
+    if (at_ == pieces_.size()) {
+      pieces_.clear();
+      at_ = 0;
+    } else if (at_ >= 64 && at_ * 2 >= pieces_.size()) {
+      pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<ptrdiff_t>(at_));
+      at_ = 0;
+    }
+  }
+  void clear() {
+    pieces_ = {};
+    at_ = 0;
+  }
+  auto begin() const { return pieces_.begin() + static_cast<ptrdiff_t>(at_); }
+  auto end() const { return pieces_.end(); }
+
+ private:
+  BytesList pieces_;
+  size_t at_ = 0;
+};
 
 // One request and its response. Bytes in are credited to the peer when read.
 class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
@@ -43,8 +79,8 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   bool in_ended = false;
   bool closed = false;
   uint32_t error_code = 0;
-  std::deque<Bytes> in;
-  std::deque<Bytes> out;
+  BytesQueue in;
+  BytesQueue out;
   size_t out_bytes = 0;
   bool out_ended = false;
   bool out_submitted = false;  // a data provider is attached
@@ -101,7 +137,11 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   Event activity_;
   BytesList turn_;  // what the writer is collecting
   size_t turn_bytes_ = 0;
-  std::string small_;  // frames' own bytes, gathered between body pieces
+  // Frames' own bytes and small pieces, gathered in a buffer of fixed size: [small_from_, small_size_) is not yet part
+  // of the turn.
+  std::unique_ptr<char[]> small_;
+  size_t small_from_ = 0;
+  size_t small_size_ = 0;
   bool ended_ = false;
   bool going_away_ = false;
   bool draining_ = false;

@@ -112,19 +112,22 @@ class Http2Responder : public Responder {
 Request request_of(Http2Stream& stream) {
   Request request;
   request.version_major = 2;
-  for (const auto& [name, value] : stream.in_headers) {
+  // The stream has no further use for them.
+  request.headers.reserve(stream.in_headers.size() + 1);
+  for (auto& [name, value] : stream.in_headers) {
     if (name == ":method") {
-      request.method = value;
+      request.method = std::move(value);
     } else if (name == ":path") {
-      request.target = value;
+      request.target = std::move(value);
     } else if (name == ":authority") {
-      request.authority = value;
+      request.authority = std::move(value);
     } else if (name == ":protocol") {
-      request.protocol = value;
+      request.protocol = std::move(value);
     } else if (!name.starts_with(':')) {
-      request.headers.add(name, value);
+      request.headers.add(std::move(name), std::move(value));
     }
   }
+  stream.in_headers = {};
   size_t question = request.target.find('?');
   request.path = request.target.substr(0, question);
   if (question != std::string::npos) request.query = request.target.substr(question + 1);

@@ -14,6 +14,10 @@ inline constexpr size_t kTlsRecordBytes = 16 * 1024;
 inline constexpr size_t kTlsFlushBytes = 256 * 1024;
 // Plain bytes that one turn of the HTTP/2 writer collects over all streams of a connection.
 inline constexpr size_t kHttp2TurnBytes = 256 * 1024;
+// Body pieces below this are copied together, larger ones handed on as they are; and the buffer for it, one a
+// connection that is writing.
+inline constexpr size_t kHttp2CopyBytes = 4 * 1024;
+inline constexpr size_t kHttp2SmallBytes = 64 * 1024;
 // What a peer may send on one stream before we read it, and on a connection.
 inline constexpr int32_t kHttp2StreamWindow = 1 << 20;
 inline constexpr int32_t kHttp2ConnectionWindow = 4 << 20;

@@ -94,7 +94,9 @@ class TlsStreamImpl : public Stream {
   }
 
   Task<Result<void>> write(BytesList pieces) override {
-    std::string record;  // small pieces are gathered, so that records are full
+    // Small pieces are gathered, so that records are full. One buffer a thread will do: it is empty at every
+    // suspension.
+    static thread_local std::string record;
     for (const Bytes& piece : pieces) {
       std::string_view rest = piece.view();
       if (!record.empty() || rest.size() < kTlsRecordBytes / 4) {
@@ -103,8 +105,10 @@ class TlsStreamImpl : public Stream {
         record.append(rest.substr(0, n));
         rest.remove_prefix(n);
         if (record.size() == kTlsRecordBytes) {
-          RD_CO_TRYV(encrypt(record));
+          auto done = encrypt(record);
           record.clear();
+          RD_CO_TRYV(std::move(done));
+          if (buffers_.out.size() >= kTlsFlushBytes) RD_CO_TRYV(co_await flush());
         }
       }
       while (rest.size() >= kTlsRecordBytes) {
@@ -114,7 +118,9 @@ class TlsStreamImpl : public Stream {
       }
       record.append(rest);
     }
-    if (!record.empty()) RD_CO_TRYV(encrypt(record));
+    auto done = record.empty() ? Result<void>{} : encrypt(record);
+    record.clear();
+    RD_CO_TRYV(std::move(done));
     co_return co_await flush();
   }
 
@@ -159,10 +165,20 @@ class TlsStreamImpl : public Stream {
         self.flushed_.notify();
       }
     } done{*this};
+    size_t sent = 0;
     while (!buffers_.out.empty()) {
+      // Two buffers take turns, so that a long answer does not cost fresh memory for every turn of it.
+      sending_.clear();
+      std::swap(buffers_.out, sending_);
+      sent += sending_.size();
       BytesList pieces;
-      pieces.push_back(Bytes::take(std::exchange(buffers_.out, std::string())));
+      pieces.push_back(Bytes::of_static(sending_));
       RD_CO_TRYV(co_await transport_->write(std::move(pieces)));
+    }
+    if (sent < kTlsRecordBytes && sending_.capacity() > kReadBufferBytes) {
+      // A connection that has become quiet gives its memory back.
+      sending_ = std::string();
+      buffers_.out = std::string();
     }
     co_return Result<void>{};
   }
@@ -172,6 +188,7 @@ class TlsStreamImpl : public Stream {
   Buffers buffers_;
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
   std::unique_ptr<char[]> read_buffer_;
+  std::string sending_;
   bool flushing_ = false;
   Event flushed_;
 };
