@@ -39,11 +39,11 @@ template <class T>
 Value to_value(const T& object, Arena& arena) {
   return write_struct(struct_table<T>(), &object, arena);
 }
-// Unknown fields are ignored, as clients do.
+// Unknown fields are ignored, as clients do. No limit of size here: who received the text had one, and lists are large.
 template <class T>
 Result<T> from_json(std::string_view text) {
   Arena arena;
-  RD_TRY(Value value, parse_json(text, arena));
+  RD_TRY(Value value, parse_json(text, arena, {.max_bytes = SIZE_MAX}));
   return from_value<T>(value);
 }
 template <class T>

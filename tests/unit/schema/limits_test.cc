@@ -194,4 +194,6 @@ TEST(Typed, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(from_json<k8s::core::v1::Pod>(R"({"metadata":[]})"));
   EXPECT_FALSE(from_json<k8s::core::v1::Pod>(R"({"metadata":{"creationTimestamp":"yesterday"}})"));
   EXPECT_TRUE(from_json<k8s::core::v1::Pod>(R"({"unknown":1,"metadata":null})"));
+  std::string large = R"({"data":{"k":")" + std::string(4 << 20, 'x') + "\"}}";
+  EXPECT_TRUE(from_json<k8s::core::v1::ConfigMap>(large)) << "a client reads what its server sends";
 }
