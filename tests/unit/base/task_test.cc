@@ -86,10 +86,10 @@ TEST(Scope, JoinCancelsAndWaits) {
   EXPECT_TRUE(ended);
 }
 
-TEST(Scope, CancelsWhatIsSpawnedAfterwards) {
+TEST(Scope, NeverStartsWhatIsSpawnedAfterCancel) {
   bool ended = false;
   run([&](Executor e) { return spawns_after_cancel(e, ended); });
-  EXPECT_TRUE(ended);
+  EXPECT_FALSE(ended);
 }
 
 TEST(Event, WakesAllWaitersAndTimesOut) {
@@ -100,4 +100,29 @@ TEST(Event, WakesAllWaitersAndTimesOut) {
 
 TEST(Blocking, RunsElsewhereAndComesBack) {
   run([](Executor) { return blocks(std::this_thread::get_id()); });
+}
+
+TEST(Scope, CancelBeforeTheFirstStepNeverStartsTheTask) {
+  boost::asio::io_context loop(1);
+  Scope scope(loop.get_executor(), "test");
+  bool ran = false;
+  scope.spawn([](bool& flag) -> Task<void> {
+    flag = true;
+    co_await sleep_for(std::chrono::hours(1));
+  }(ran));
+  scope.cancel();
+  loop.run();  // neither sleeps nor throws
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(scope.running(), 0u);
+}
+
+TEST(Scope, TaskThatCancelsItselfWithoutEverWaitingEnds) {
+  boost::asio::io_context loop(1);
+  Scope scope(loop.get_executor(), "test");
+  scope.spawn([](Scope& self) -> Task<void> {
+    self.cancel();
+    co_return;
+  }(scope));
+  loop.run();
+  EXPECT_EQ(scope.running(), 0u);
 }
