@@ -1,5 +1,6 @@
 #include "apiserver/admission.h"
 
+#include "apiserver/auth/node_restriction.h"
 #include "base/random.h"
 #include "schema/k8s/core_v1.h"
 #include "schema/typed.h"
@@ -192,45 +193,18 @@ Result<void> Admission::validate_delete(Context& c, const Value& old) const {
   return node_restriction(c, Value(), old);
 }
 
-// A node writes its own Node, Lease and the pods bound to it; it gets tokens for such pods only.
 Result<void> Admission::node_restriction(Context& c, const Value& object, const Value& old) const {
   std::string_view node = c.user.node_name();
   if (node.empty()) return {};
-  std::string_view name =
-      old.is_null() ? object.get({"metadata", "name"}).as_string() : old.get({"metadata", "name"}).as_string();
-  auto deny = [&](std::string_view why) { return forbidden(c.group_resource(), name, why); };
-  if (is(c, "", "nodes") && name != node)
-    return deny(fmt::format("node \"{}\" is not allowed to modify node \"{}\"", node, name));
-  if (is(c, "", "nodes")) {
-    if (old.is_null()) return {};
-    if (object.is_null()) return deny(fmt::format("node \"{}\" is not allowed to delete itself", node));
-    if (!object.get({"spec", "taints"}).equals(old.get({"spec", "taints"})))
-      return deny(fmt::format("node \"{}\" is not allowed to modify taints", node));
-    for (const schema::Member& label : schema::members(object.get({"metadata", "labels"}))) {
-      if (label.key.find("node-restriction.kubernetes.io/") == std::string_view::npos) continue;
-      if (!label.value.equals(old.get({"metadata", "labels", label.key})))
-        return deny(fmt::format("is not allowed to modify labels: {}", label.key));
-    }
-    return {};
-  }
-  if (is(c, "", "pods")) {
-    if (c.info.subresource.empty() && old.is_null()) {
-      if (!object.get({"metadata", "annotations", "kubernetes.io/config.mirror"}).is_string())
-        return deny(fmt::format(
-            "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"{}\" can only create mirror pods",
-            node));
-      if (object.get({"spec", "nodeName"}).as_string() != node)
-        return deny(fmt::format("node \"{}\" can only create pods with spec.nodeName set to itself", node));
-      return {};
-    }
-    if (old.get({"spec", "nodeName"}).as_string() != node)
-      return deny(fmt::format("node \"{}\" can only act on pods with spec.nodeName set to itself", node));
-    return {};
-  }
-  if (is(c, "coordination.k8s.io", "leases") && (c.info.namespace_ != "kube-node-lease" || name != node)) {
-    return deny(fmt::format(
-        "node \"{}\" can only access the lease of its own name in the \"kube-node-lease\" namespace", node));
-  }
+  const Value& named = old.is_null() ? object : old;
+  NodeWrite write{node,
+                  c.info.group,
+                  c.info.resource,
+                  c.info.subresource,
+                  c.info.namespace_,
+                  named.get({"metadata", "name"}).as_string()};
+  if (auto denial = apiserver::node_restriction(store_, write, object, old))
+    return forbidden(c.group_resource(), write.name, *denial);
   return {};
 }
 
@@ -256,9 +230,20 @@ Result<void> Admission::rbac_escalation(Context& c, const Value& object, const V
   };
   std::string_view name = object.get({"metadata", "name"}).as_string();
   if (is(c, c.info.group, "clusterroles") || is(c, c.info.group, "roles")) {
-    if (!old.is_null() && old.get({"rules"}).equals(object.get({"rules"}))) return {};
+    Value sum = object.get({"aggregationRule"});
+    bool same_rules = !old.is_null() && old.get({"rules"}).equals(object.get({"rules"}));
+    bool same_sum = sum.is_null() || (!old.is_null() && sum.equals(old.get({"aggregationRule"})));
+    if (same_rules && same_sum) return {};
     if (allowed("escalate", c.info.resource, name)) return {};
-    auto granted = authorizer_.may_grant(c.user, c.info.namespace_, rules_of(object));
+    auto rules = rules_of(object);
+    if (!same_sum) {
+      // What such a role will hold is up to whoever labels roles: only who may do everything may start one.
+      k8s::rbac::v1::PolicyRule everything, paths;
+      everything.verbs = everything.apiGroups = everything.resources = {"*"};
+      paths.verbs = paths.nonResourceURLs = {"*"};
+      rules.insert(rules.end(), {everything, paths});
+    }
+    auto granted = authorizer_.may_grant(c.user, c.info.namespace_, rules);
     if (!granted)
       return forbidden(c.group_resource(), name,
                        granted.error().message().substr(std::string_view("forbidden: ").size()));

@@ -110,6 +110,7 @@ Attributes attributes_of(const RequestInfo& info, const net::Request& request) {
   a.subresource = info.subresource;
   a.namespace_ = info.namespace_;
   a.name = info.name;
+  if (auto query = net::parse_query(request.query)) a.field_equals = parse_field_equals(find(*query, "fieldSelector"));
   // Running a command or reaching into a pod is authorized as what it is, not as the GET that a WebSocket happens to
   // be.
   if (info.resource == "pods" && info.group.empty() &&

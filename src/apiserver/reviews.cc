@@ -65,6 +65,13 @@ void Reviews::access(Context& c, Value& review, bool self) {
     a.resource = str(r, {"resource"});
     a.subresource = str(r, {"subresource"});
     a.name = str(r, {"name"});
+    for (const Value& term : schema::items(r.get({"fieldSelector", "requirements"}))) {
+      Value values = term.get({"values"});
+      if (term.get({"operator"}).as_string() == "In" && values.size() == 1)
+        a.field_equals.emplace_back(str(term, {"key"}), std::string(values.at(0).as_string()));
+    }
+    if (std::string raw = str(r, {"fieldSelector", "rawSelector"}); !raw.empty())
+      a.field_equals = parse_field_equals(raw);
   }
   Decision decision = authorizer_.authorize(user, a);
   Value status = Value::object(c.arena);

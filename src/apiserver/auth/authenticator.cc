@@ -1,5 +1,10 @@
 #include "apiserver/auth/authenticator.h"
 
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cctype>
+
 #include "base/encoding.h"
 #include "base/json_text.h"
 #include "base/random.h"
@@ -21,24 +26,73 @@ struct CertificateUser {
   Timestamp not_after{};
 };
 
+// Verified tokens remembered; about 700 bytes each. Beyond it the memory starts afresh.
+constexpr size_t kMaxVerifiedTokens = 4096;
+// How long an object that is being deleted still backs its tokens after its time, so that containers can finish.
+constexpr std::chrono::seconds kDeletionLeeway{60};
+constexpr int64_t kClockLeewaySeconds = 5;
+
+std::string_view trim(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+bool equal_without_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
 std::string_view bearer_token(const net::Request& request, std::string& storage) {
   if (auto header = request.headers.get("authorization")) {
-    constexpr std::string_view kBearer = "Bearer ";
-    if (header->size() > kBearer.size() && header->starts_with(kBearer)) return header->substr(kBearer.size());
-    return {};
+    std::string_view text = trim(*header);
+    size_t blank = text.find(' ');
+    if (blank == std::string_view::npos || !equal_without_case(text.substr(0, blank), "bearer")) return {};
+    return trim(text.substr(blank + 1));
   }
-  // Browsers can't set headers on a WebSocket: the token rides as a subprotocol.
+  // Browsers can't set headers on a WebSocket: the token rides as a subprotocol, besides the one that is spoken.
   constexpr std::string_view kPrefix = "base64url.bearer.authorization.k8s.io.";
-  if (auto protocols = request.headers.get("sec-websocket-protocol")) {
-    size_t at = protocols->find(kPrefix);
-    if (at != std::string_view::npos) {
-      std::string_view encoded = protocols->substr(at + kPrefix.size());
-      encoded = encoded.substr(0, encoded.find_first_of(", "));
-      storage = base64url_decode(encoded).value_or("");
-      return storage;
+  bool other = false;
+  for (std::string_view field : request.headers.get_all("sec-websocket-protocol")) {
+    while (!field.empty()) {
+      size_t comma = field.find(',');
+      std::string_view one = trim(field.substr(0, comma));
+      field = comma == std::string_view::npos ? std::string_view() : field.substr(comma + 1);
+      if (!one.starts_with(kPrefix)) {
+        other = other || !one.empty();
+      } else if (!storage.empty()) {
+        return {};  // two tokens: which one is meant?
+      } else {
+        storage = base64url_decode(one.substr(kPrefix.size())).value_or("");
+      }
     }
   }
-  return {};
+  return other ? std::string_view(storage) : std::string_view();
+}
+
+// [a-z0-9]{6}.[a-z0-9]{16}
+bool is_bootstrap_token(std::string_view token) {
+  if (token.size() != 23 || token[6] != '.') return false;
+  for (size_t i = 0; i < token.size(); ++i) {
+    char c = token[i];
+    if (i != 6 && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))) return false;
+  }
+  return true;
+}
+
+// True while `object` backs tokens that name it with `uid`.
+bool backs_tokens(const store::ObjectPtr& object, std::string_view uid) {
+  if (!object || uid.empty() || object->uid != uid) return false;
+  // Looked for as text first: nearly no object is being deleted, and reading each one whole for each request is dear.
+  if (object->json.view().find("\"deletionTimestamp\":\"") == std::string_view::npos) return true;
+  Arena arena;
+  auto parsed = schema::parse_json(object->json.view(), arena);
+  if (!parsed) return false;
+  std::string_view deleted = parsed->get({"metadata", "deletionTimestamp"}).as_string();
+  if (deleted.empty()) return true;
+  auto time = parse_rfc3339(deleted);
+  return time && *time + kDeletionLeeway > now();
 }
 
 std::string text(const Value& v, std::initializer_list<std::string_view> path) {
@@ -47,7 +101,57 @@ std::string text(const Value& v, std::initializer_list<std::string_view> path) {
 
 }  // namespace
 
+// What a ServiceAccount token says, once its signature is known to be right.
+struct Authenticator::Claims {
+  struct Bound {
+    std::string name, uid;
+  };
+  std::string issuer, subject, id, namespace_;
+  int64_t expires = 0, not_before = 0;
+  std::vector<std::string> audiences;
+  Bound account, pod, secret, node;
+};
+
+Result<std::shared_ptr<const Authenticator::Claims>> Authenticator::verified_claims(std::string_view token) const {
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  {
+    std::lock_guard lock(mutex_);
+    if (auto it = verified_.find(digest); it != verified_.end()) return it->second;
+  }
+  if (!options_.service_account_keys) return unauthorized("no key to verify tokens with");
+  RD_TRY(std::string json, options_.service_account_keys->verify(token));
+  Arena arena;
+  auto parsed = schema::parse_json(json, arena);
+  if (!parsed || !parsed->is_object()) return unauthorized("the token's claims are unreadable");
+  auto claims = std::make_shared<Claims>();
+  claims->issuer = text(*parsed, {"iss"});
+  claims->subject = text(*parsed, {"sub"});
+  claims->id = text(*parsed, {"jti"});
+  claims->expires = parsed->get({"exp"}).as_int();
+  claims->not_before = parsed->get({"nbf"}).as_int();
+  Value audiences = parsed->get({"aud"});
+  if (audiences.is_string()) claims->audiences.emplace_back(audiences.as_string());
+  for (const Value& one : schema::items(audiences)) claims->audiences.emplace_back(one.as_string());
+  Value bound = parsed->get({"kubernetes.io"});
+  claims->namespace_ = text(bound, {"namespace"});
+  auto read = [&](const char* key, Claims::Bound& into) {
+    into.name = text(bound, {key, "name"});
+    into.uid = text(bound, {key, "uid"});
+  };
+  read("serviceaccount", claims->account);
+  read("pod", claims->pod);
+  read("secret", claims->secret);
+  read("node", claims->node);
+  std::lock_guard lock(mutex_);
+  if (verified_.size() >= kMaxVerifiedTokens) verified_.clear();
+  verified_[digest] = claims;
+  return claims;
+}
+
 Result<UserInfo> Authenticator::by_certificate(const net::ConnectionInfo& connection) const {
+  if (!options_.client_ca) return unauthorized("no authority for client certificates is configured");
   auto cached = std::static_pointer_cast<const CertificateUser>(connection.authentication_cache);
   if (!cached) {
     auto made = std::make_shared<CertificateUser>();
@@ -76,64 +180,50 @@ Result<UserInfo> Authenticator::by_certificate(const net::ConnectionInfo& connec
 Result<UserInfo> Authenticator::by_service_account_token(std::string_view token,
                                                          const std::vector<std::string>& audiences,
                                                          std::vector<std::string>& matched) const {
-  RD_TRY(std::string claims_json, options_.service_account_keys->verify(token));
-  Arena arena;
-  auto parsed = schema::parse_json(claims_json, arena);
-  if (!parsed) return unauthorized("the token's claims are unreadable");
-  const Value& claims = *parsed;
-  if (claims.get({"iss"}).as_string() != options_.service_account_issuer)
-    return unauthorized("the token is another issuer's");
+  RD_TRY(auto claims, verified_claims(token));
+  if (claims->issuer != options_.service_account_issuer) return unauthorized("the token is another issuer's");
   int64_t present = std::chrono::duration_cast<std::chrono::seconds>(now().time_since_epoch()).count();
-  if (claims.get({"exp"}).as_int() <= present) return unauthorized("the token has expired");
-  if (claims.get({"nbf"}).as_int() > present + 5) return unauthorized("the token is not valid yet");
-  Value aud = claims.get({"aud"});
-  auto has_audience = [&](const std::string& wanted) {
-    if (aud.is_string()) return aud.as_string() == wanted;
-    for (const Value& one : schema::items(aud)) {
-      if (one.as_string() == wanted) return true;
-    }
-    return false;
-  };
-  for (const std::string& audience : audiences.empty() ? options_.api_audiences : audiences) {
-    if (has_audience(audience)) matched.push_back(audience);
+  if (claims->expires <= present) return unauthorized("the token has expired");
+  if (claims->not_before > present + kClockLeewaySeconds) return unauthorized("the token is not valid yet");
+  for (const std::string& wanted : audiences.empty() ? options_.api_audiences : audiences) {
+    if (std::find(claims->audiences.begin(), claims->audiences.end(), wanted) != claims->audiences.end())
+      matched.push_back(wanted);
   }
   if (matched.empty()) return unauthorized("the token is for another audience");
 
-  Value bound = claims.get({"kubernetes.io"});
-  std::string ns = text(bound, {"namespace"});
-  std::string name = text(bound, {"serviceaccount", "name"});
-  std::string uid = text(bound, {"serviceaccount", "uid"});
-  // Each thing the token names must still be there, and be the same one.
-  auto exists = [&](const char* resource, const std::string& key, std::string_view wanted_uid) {
-    auto object = options_.store->snapshot(resource)->find(key);
-    return object && object->uid == wanted_uid;
-  };
-  if (!exists("serviceaccounts", fmt::format("/registry/serviceaccounts/{}/{}", ns, name), uid))
-    return unauthorized("the token's service account is gone");
+  const std::string& ns = claims->namespace_;
   UserInfo user;
-  user.name = fmt::format("system:serviceaccount:{}:{}", ns, name);
-  user.uid = uid;
+  user.name = fmt::format("system:serviceaccount:{}:{}", ns, claims->account.name);
+  if (ns.empty() || claims->account.name.empty() || claims->subject != user.name)
+    return unauthorized("the token names no service account");
+  // Each thing the token names must still be there, and be the same one.
+  auto backs = [&](const char* resource, const std::string& key, const Claims::Bound& bound) {
+    return backs_tokens(options_.store->snapshot(resource)->find(key), bound.uid);
+  };
+  if (!backs("serviceaccounts", fmt::format("/registry/serviceaccounts/{}/{}", ns, claims->account.name),
+             claims->account))
+    return unauthorized("the token's service account is gone");
+  user.uid = claims->account.uid;
   user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, std::string(kAuthenticated)};
-  if (Value pod = bound.get({"pod"}); pod.is_object()) {
-    std::string pod_name = text(pod, {"name"});
-    if (!exists("pods", fmt::format("/registry/pods/{}/{}", ns, pod_name), pod.get({"uid"}).as_string()))
+  auto note = [&](const char* what, const std::string& value) {
+    user.extra[std::string("authentication.kubernetes.io/") + what] = {value};
+  };
+  if (!claims->secret.name.empty() &&
+      !backs("secrets", fmt::format("/registry/secrets/{}/{}", ns, claims->secret.name), claims->secret))
+    return unauthorized("the token's secret is gone");
+  if (!claims->pod.name.empty()) {
+    if (!backs("pods", fmt::format("/registry/pods/{}/{}", ns, claims->pod.name), claims->pod))
       return unauthorized("the token's pod is gone");
-    user.extra["authentication.kubernetes.io/pod-name"] = {pod_name};
-    user.extra["authentication.kubernetes.io/pod-uid"] = {text(pod, {"uid"})};
-    if (Value node = bound.get({"node"}); node.is_object()) {
-      user.extra["authentication.kubernetes.io/node-name"] = {text(node, {"name"})};
-      user.extra["authentication.kubernetes.io/node-uid"] = {text(node, {"uid"})};
-    }
-  } else if (Value secret = bound.get({"secret"}); secret.is_object()) {
-    if (!exists("secrets", fmt::format("/registry/secrets/{}/{}", ns, text(secret, {"name"})),
-                secret.get({"uid"}).as_string())) {
-      return unauthorized("the token's secret is gone");
-    }
-  } else if (Value node = bound.get({"node"}); node.is_object()) {
-    if (!exists("minions", "/registry/minions/" + text(node, {"name"}), node.get({"uid"}).as_string()))
-      return unauthorized("the token's node is gone");
+    note("pod-name", claims->pod.name);
+    note("pod-uid", claims->pod.uid);
+  } else if (!claims->node.name.empty() && !backs("minions", "/registry/minions/" + claims->node.name, claims->node)) {
+    return unauthorized("the token's node is gone");
   }
-  user.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + text(claims, {"jti"})};
+  if (!claims->node.name.empty()) {
+    note("node-name", claims->node.name);
+    if (!claims->node.uid.empty()) note("node-uid", claims->node.uid);
+  }
+  if (!claims->id.empty()) note("credential-id", "JTI=" + claims->id);
   return user;
 }
 
@@ -175,29 +265,91 @@ Result<UserInfo> Authenticator::by_bootstrap_token(std::string_view token) const
 
 Result<UserInfo> Authenticator::authenticate_token(std::string_view token, const std::vector<std::string>& audiences,
                                                    std::vector<std::string>& matched) const {
-  if (token.size() == 23 && token[6] == '.') {
-    matched = audiences;
+  // Tokens without audiences of their own are for the API server.
+  auto match_own = [&] {
+    for (const std::string& own : options_.api_audiences) {
+      if (audiences.empty() || std::find(audiences.begin(), audiences.end(), own) != audiences.end())
+        matched.push_back(own);
+    }
+    return !matched.empty();
+  };
+  const StaticToken* known = nullptr;
+  for (const StaticToken& one : options_.static_tokens) {
+    if (pki::equal_secrets(one.token, token)) known = &one;  // no early end: the time tells nothing of the place
+  }
+  if (known != nullptr) {
+    if (!match_own()) return unauthorized("the token is for another audience");
+    return known->user;
+  }
+  if (is_bootstrap_token(token)) {
+    if (!match_own()) return unauthorized("the token is for another audience");
     return by_bootstrap_token(token);
   }
   return by_service_account_token(token, audiences, matched);
 }
 
 Result<UserInfo> Authenticator::authenticate(const net::Request& request) const {
+  bool certificate = request.connection && !request.connection->peer_certificates.empty();
+  Result<UserInfo> by_certificate_result = unauthorized();
+  if (certificate) {
+    by_certificate_result = by_certificate(*request.connection);
+    if (by_certificate_result) return by_certificate_result;
+  }
   std::string storage;
   std::string_view token = bearer_token(request, storage);
   if (!token.empty()) {
     std::vector<std::string> matched;
     return authenticate_token(token, {}, matched);
   }
-  if (request.headers.has("authorization")) return unauthorized();
-  if (request.connection && !request.connection->peer_certificates.empty()) return by_certificate(*request.connection);
-  for (const std::string& path : options_.anonymous_paths) {
-    if (request.path == path ||
-        (request.path.size() > path.size() && request.path.starts_with(path) && request.path[path.size()] == '/')) {
-      return UserInfo{"system:anonymous", "", {"system:unauthenticated"}, {}};
-    }
-  }
+  if (certificate) return by_certificate_result;
+  if (request.headers.has("authorization")) return unauthorized("an Authorization header that is no bearer token");
+  if (std::find(options_.anonymous_paths.begin(), options_.anonymous_paths.end(), request.path) !=
+      options_.anonymous_paths.end())
+    return UserInfo{"system:anonymous", "", {"system:unauthenticated"}, {}};
   return unauthorized();
+}
+
+Result<std::vector<StaticToken>> parse_token_file(std::string_view csv) {
+  std::vector<StaticToken> out;
+  size_t number = 0;
+  while (!csv.empty()) {
+    size_t end = csv.find('\n');
+    std::string_view line = csv.substr(0, end);
+    csv = end == std::string_view::npos ? std::string_view() : csv.substr(end + 1);
+    ++number;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (trim(line).empty() || line.starts_with('#')) continue;
+    // Cells, of which one may be quoted to hold commas; a quote in it is written twice.
+    std::vector<std::string> cells(1);
+    bool quoted = false;
+    for (size_t i = 0; i < line.size(); ++i) {
+      if (line[i] == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
+        cells.back() += '"';
+        ++i;
+      } else if (line[i] == '"') {
+        quoted = !quoted;
+      } else if (line[i] == ',' && !quoted) {
+        cells.emplace_back();
+      } else {
+        cells.back() += line[i];
+      }
+    }
+    if (quoted || cells.size() < 3 || trim(cells[0]).empty() || trim(cells[1]).empty())
+      return bad_request(fmt::format("token file, line {}: token,user,uid[,\"group,group\"] is wanted", number));
+    StaticToken entry;
+    entry.token = trim(cells[0]);
+    entry.user.name = trim(cells[1]);
+    entry.user.uid = trim(cells[2]);
+    std::string_view groups = cells.size() > 3 ? std::string_view(cells[3]) : std::string_view();
+    while (!groups.empty()) {
+      size_t comma = groups.find(',');
+      if (std::string_view group = trim(groups.substr(0, comma)); !group.empty()) entry.user.groups.emplace_back(group);
+      groups = comma == std::string_view::npos ? std::string_view() : groups.substr(comma + 1);
+    }
+    entry.user.groups.emplace_back(kAuthenticated);
+    out.push_back(std::move(entry));
+  }
+  return out;
 }
 
 std::pair<std::string, Timestamp> Authenticator::issue_token(const TokenRequestSpec& spec) const {

@@ -3,11 +3,14 @@
 // RBAC's rules are compiled into an index once for each state of the four resources; a check looks at the user's own
 // bindings only. Any thread.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "apiserver/auth/attributes.h"
+#include "apiserver/auth/node_authorizer.h"
 #include "apiserver/auth/user.h"
 #include "base/status.h"
 #include "schema/k8s/rbac_v1.h"
@@ -15,25 +18,11 @@
 
 namespace redoubt::apiserver {
 
-// What is to be done: a resource request, or a path.
-struct Attributes {
-  std::string
-      verb;  // get, list, watch, create, update, patch, delete, deletecollection, ...; for paths the lower-case method
-  bool resource_request = true;
-  std::string api_group, api_version, resource, subresource, namespace_, name;
-  std::string path;
-};
-
-struct Decision {
-  bool allowed = false;
-  std::string reason;
-};
-
 class RbacIndex;
 
 class Authorizer {
  public:
-  explicit Authorizer(const store::Store& store) : store_(store) {}
+  explicit Authorizer(const store::Store& store) : store_(store), node_(store) {}
   Decision authorize(const UserInfo& user, const Attributes& attributes) const;
   // All rules that apply to a user in a namespace ("" for cluster-wide only): SelfSubjectRulesReview, and who may grant
   // what.
@@ -48,15 +37,10 @@ class Authorizer {
 
  private:
   std::shared_ptr<const RbacIndex> index() const;
-  Decision by_node(const UserInfo& user, const Attributes& attributes) const;
-  bool pod_on_node_uses(std::string_view node, std::string_view resource, std::string_view ns,
-                        std::string_view name) const;
   const store::Store& store_;
-  mutable std::mutex mutex_;  // guards the pointer; building happens under it, once a change
-  mutable std::shared_ptr<const RbacIndex> index_;
+  NodeAuthorizer node_;
+  mutable std::mutex building_;  // one rebuild a change; readers of an index that is up to date do not take it
+  mutable std::atomic<std::shared_ptr<const RbacIndex>> index_;
 };
-
-// `User "x" cannot list resource "pods" in API group "" in the namespace "y"`.
-std::string denial(const UserInfo& user, const Attributes& attributes);
 
 }  // namespace redoubt::apiserver

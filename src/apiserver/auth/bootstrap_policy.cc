@@ -130,7 +130,40 @@ const std::vector<RoleRow>& cluster_roles() {
        {"approve certificates.k8s.io signers kubernetes.io/kube-apiserver-client-kubelet"}},
       {"system:certificates.k8s.io:kubelet-serving-approver",
        {"approve certificates.k8s.io signers kubernetes.io/kubelet-serving"}},
-      {"system:node", {}},
+      // Bound to nobody: the Node authorizer decides for nodes, by what runs on each.
+      {"system:node",
+       {"create authentication.k8s.io tokenreviews",
+        "create authorization.k8s.io localsubjectaccessreviews,subjectaccessreviews",
+        READ " core services",
+        "create,get,list,patch,update,watch core nodes",
+        "patch,update core nodes/status",
+        EVENTS,
+        "create,delete,get,list,watch core pods",
+        "patch,update core pods/status",
+        "create core pods/eviction",
+        READ " core configmaps,secrets",
+        "get core persistentvolumeclaims,persistentvolumes",
+        "patch,update core persistentvolumeclaims/status",
+        "get storage.k8s.io volumeattachments",
+        "create,get,list,watch certificates.k8s.io certificatesigningrequests",
+        "create core serviceaccounts/token",
+        "create,delete,get,patch,update coordination.k8s.io leases",
+        "create,delete,get,patch,update storage.k8s.io csinodes",
+        READ " storage.k8s.io csidrivers",
+        READ " node.k8s.io runtimeclasses",
+        "get resource.k8s.io resourceclaims"}},
+      {"system:heapster", {READ " core events,namespaces,nodes,pods", READ " extensions deployments"}},
+      {"system:node-problem-detector", {"get core nodes", "patch core nodes/status", EVENTS}},
+      {"system:kube-aggregator", {READ " core endpoints,services"}},
+      {"system:kube-dns", {"list,watch core endpoints,services"}},
+      {"system:persistent-volume-provisioner",
+       {"create,delete,get,list,watch core persistentvolumes", "get,list,update,watch core persistentvolumeclaims",
+        READ " storage.k8s.io storageclasses", "watch core events", EVENTS}},
+      {"system:volume-scheduler",
+       {"get,list,patch,update,watch core persistentvolumeclaims,persistentvolumes",
+        READ " storage.k8s.io storageclasses"}},
+      {"system:certificates.k8s.io:legacy-unknown-approver",
+       {"approve certificates.k8s.io signers kubernetes.io/legacy-unknown"}},
       {"system:node-proxier",
        {"list,watch core nodes,services", READ " discovery.k8s.io endpointslices", EVENTS,
         "list,watch networking.k8s.io servicecidrs"}},
@@ -197,8 +230,85 @@ const std::vector<RoleRow>& cluster_roles() {
        {"delete,list,watch,get core pods", "list,watch,get core nodes", "patch core pods/status"}},
       {"system:controller:clusterrole-aggregation-controller",
        {"escalate,get,list,patch,update,watch rbac.authorization.k8s.io clusterroles"}},
-      {"system:controller:bootstrap-signer", {"get,list,watch core secrets"}},
-      {"system:controller:token-cleaner", {"delete,get,list,watch core secrets", EVENTS}},
+      {"system:controller:attachdetach-controller",
+       {READ " core nodes,persistentvolumeclaims,persistentvolumes,pods", "patch,update core nodes/status",
+        "create,delete,get,list,watch storage.k8s.io volumeattachments", READ " storage.k8s.io csidrivers,csinodes",
+        EVENTS}},
+      {"system:controller:disruption-controller",
+       {READ " apps deployments,replicasets,statefulsets", READ " core replicationcontrollers,pods",
+        READ " policy poddisruptionbudgets", "update policy poddisruptionbudgets/status",
+        "patch,update core pods/status", "get * */scale", EVENTS}},
+      {"system:controller:endpointslicemirroring-controller",
+       {READ " core endpoints,services", "update core services/finalizers,endpoints/finalizers",
+        "create,delete,get,list,update,watch discovery.k8s.io endpointslices", EVENTS}},
+      {"system:controller:expand-controller",
+       {"get,list,patch,update,watch core persistentvolumes", "patch,update core persistentvolumeclaims/status",
+        READ " core persistentvolumeclaims", READ " storage.k8s.io storageclasses", EVENTS}},
+      {"system:controller:ephemeral-volume-controller",
+       {READ " core pods", "update core pods/finalizers", "create,get,list,watch core persistentvolumeclaims", EVENTS}},
+      {"system:controller:resource-claim-controller",
+       {READ " core pods", "update core pods/finalizers", "create,delete,get,list,watch resource.k8s.io resourceclaims",
+        READ " resource.k8s.io resourceclaimtemplates",
+        "patch,update resource.k8s.io resourceclaims,resourceclaims/status", "patch,update core pods/status", EVENTS}},
+      {"system:controller:horizontal-pod-autoscaler",
+       {READ " autoscaling horizontalpodautoscalers", "update autoscaling horizontalpodautoscalers/status",
+        "get,update * */scale", "list core pods", "list metrics.k8s.io pods",
+        "get,list custom.metrics.k8s.io,external.metrics.k8s.io *", EVENTS}},
+      {"system:controller:persistent-volume-binder",
+       {"create,delete,get,list,update,watch core persistentvolumes", "update core persistentvolumes/status",
+        "get,list,update,watch core persistentvolumeclaims", "update core persistentvolumeclaims/status",
+        "create,delete,get,list,watch core pods", READ " storage.k8s.io storageclasses", "get,list core nodes",
+        "watch core events", EVENTS}},
+      {"system:controller:replication-controller",
+       {"get,list,update,watch core replicationcontrollers",
+        "update core replicationcontrollers/status,replicationcontrollers/finalizers",
+        "create,delete,get,list,patch,watch core pods", EVENTS}},
+      {"system:controller:resourcequota-controller", {"list,watch * *", "update core resourcequotas/status", EVENTS}},
+      {"system:controller:route-controller", {"list,watch core nodes", "patch core nodes/status", EVENTS}},
+      {"system:controller:service-controller",
+       {READ " core services", "patch,update core services/status", "list,watch core nodes", EVENTS}},
+      {"system:controller:service-cidrs-controller",
+       {"get,list,patch,update,watch networking.k8s.io servicecidrs",
+        "patch,update networking.k8s.io servicecidrs/finalizers,servicecidrs/status",
+        READ " networking.k8s.io ipaddresses", EVENTS}},
+      {"system:controller:ttl-controller", {"list,patch,update,watch core nodes", EVENTS}},
+      {"system:controller:ttl-after-finished-controller", {"delete,get,list,watch batch jobs", EVENTS}},
+      {"system:controller:pvc-protection-controller",
+       {"get,list,update,watch core persistentvolumeclaims", READ " core pods", EVENTS}},
+      {"system:controller:pv-protection-controller", {"get,list,update,watch core persistentvolumes", EVENTS}},
+      {"system:controller:volumeattributesclass-protection-controller",
+       {READ " core persistentvolumeclaims,persistentvolumes",
+        "get,list,update,watch storage.k8s.io volumeattributesclasses", EVENTS}},
+      {"system:controller:validatingadmissionpolicy-status-controller",
+       {READ " admissionregistration.k8s.io validatingadmissionpolicies",
+        "get,patch,update admissionregistration.k8s.io validatingadmissionpolicies/status", EVENTS}},
+      {"system:controller:legacy-service-account-token-cleaner",
+       {"get core configmaps kube-apiserver-legacy-service-account-token-tracking", "delete,patch core secrets"}},
+  };
+  return rows;
+}
+
+// Roles of one namespace.
+struct NamespacedRow {
+  const char* ns;
+  RoleRow role;
+};
+const std::vector<NamespacedRow>& roles() {
+  static const std::vector<NamespacedRow> rows = {
+      {"kube-system",
+       {"extension-apiserver-authentication-reader", {READ " core configmaps extension-apiserver-authentication"}}},
+      {"kube-system", {"system:controller:bootstrap-signer", {READ " core secrets"}}},
+      {"kube-system", {"system:controller:cloud-provider", {"create,get,list,watch core configmaps"}}},
+      {"kube-system", {"system:controller:token-cleaner", {"delete,get,list,watch core secrets", EVENTS}}},
+      {"kube-system",
+       {"system::leader-locking-kube-controller-manager",
+        {"watch core configmaps", "get,update core configmaps kube-controller-manager"}}},
+      {"kube-system",
+       {"system::leader-locking-kube-scheduler",
+        {"watch core configmaps", "get,update core configmaps kube-scheduler"}}},
+      {"kube-public",
+       {"system:controller:bootstrap-signer",
+        {READ " core configmaps", "update core configmaps cluster-info", EVENTS}}},
   };
   return rows;
 }
@@ -226,20 +336,40 @@ const std::vector<BindingRow>& bindings() {
       {"redoubt:node-autoapprove-certificate-rotation",
        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
        {"g:system:nodes"}},
+      {"system:node", "system:node", {}},
+      {"system:kube-dns", "system:kube-dns", {"sa:kube-system/kube-dns"}},
+      {"system:volume-scheduler", "system:volume-scheduler", {"u:system:kube-scheduler"}},
+      {"system::extension-apiserver-authentication-reader",
+       "extension-apiserver-authentication-reader",
+       {"u:system:kube-controller-manager", "u:system:kube-scheduler"},
+       "kube-system"},
+      {"system::leader-locking-kube-controller-manager",
+       "system::leader-locking-kube-controller-manager",
+       {"u:system:kube-controller-manager", "sa:kube-system/kube-controller-manager"},
+       "kube-system"},
+      {"system::leader-locking-kube-scheduler",
+       "system::leader-locking-kube-scheduler",
+       {"u:system:kube-scheduler", "sa:kube-system/kube-scheduler"},
+       "kube-system"},
+      {"system:controller:bootstrap-signer",
+       "system:controller:bootstrap-signer",
+       {"sa:kube-system/bootstrap-signer"},
+       "kube-system"},
+      {"system:controller:bootstrap-signer",
+       "system:controller:bootstrap-signer",
+       {"sa:kube-system/bootstrap-signer"},
+       "kube-public"},
+      {"system:controller:cloud-provider",
+       "system:controller:cloud-provider",
+       {"sa:kube-system/cloud-provider"},
+       "kube-system"},
+      {"system:controller:token-cleaner",
+       "system:controller:token-cleaner",
+       {"sa:kube-system/token-cleaner"},
+       "kube-system"},
   };
   return rows;
 }
-
-// Each controller is a ServiceAccount of kube-system, bound to the role of its name.
-constexpr const char* kControllers[] = {"namespace-controller",   "service-account-controller",
-                                        "root-ca-cert-publisher", "certificate-controller",
-                                        "deployment-controller",  "replicaset-controller",
-                                        "daemon-set-controller",  "statefulset-controller",
-                                        "job-controller",         "cronjob-controller",
-                                        "endpoint-controller",    "endpointslice-controller",
-                                        "node-controller",        "generic-garbage-collector",
-                                        "pod-garbage-collector",  "clusterrole-aggregation-controller",
-                                        "bootstrap-signer",       "token-cleaner"};
 
 template <class T>
 void mark(T& object) {
@@ -247,12 +377,13 @@ void mark(T& object) {
   object.metadata.annotations["rbac.authorization.kubernetes.io/autoupdate"] = "true";
 }
 
-k8s::rbac::v1::ClusterRoleBinding binding_of(const std::string& name, const std::string& role) {
-  k8s::rbac::v1::ClusterRoleBinding binding;
+template <class Binding>
+Binding binding_of(const std::string& name, const char* role_kind, const std::string& role) {
+  Binding binding;
   binding.metadata.name = name;
   mark(binding);
   binding.roleRef.apiGroup = "rbac.authorization.k8s.io";
-  binding.roleRef.kind = "ClusterRole";
+  binding.roleRef.kind = role_kind;
   binding.roleRef.name = role;
   return binding;
 }
@@ -308,16 +439,34 @@ std::vector<PolicyObject> bootstrap_policy() {
     }
     out.push_back({"clusterroles", "", row.name, schema::to_json(role)});
   }
-  for (const BindingRow& row : bindings()) {
-    auto binding = binding_of(row.name, row.role);
-    for (const char* subject : row.subjects) binding.subjects.push_back(subject_of(subject));
-    out.push_back({"clusterrolebindings", "", row.name, schema::to_json(binding)});
+  for (const NamespacedRow& row : roles()) {
+    k8s::rbac::v1::Role role;
+    role.metadata.name = row.role.name;
+    role.metadata.namespace_ = row.ns;
+    mark(role);
+    for (const char* rule : row.role.rules) role.rules.push_back(parse_rule(rule));
+    out.push_back({"roles", row.ns, row.role.name, schema::to_json(role)});
   }
-  for (const char* controller : kControllers) {
-    auto binding =
-        binding_of(std::string("system:controller:") + controller, std::string("system:controller:") + controller);
-    binding.subjects.push_back(subject_of(std::string("sa:kube-system/") + controller));
-    out.push_back({"clusterrolebindings", "", binding.metadata.name, schema::to_json(binding)});
+  for (const BindingRow& row : bindings()) {
+    if (row.ns != nullptr) {
+      auto binding = binding_of<k8s::rbac::v1::RoleBinding>(row.name, "Role", row.role);
+      binding.metadata.namespace_ = row.ns;
+      for (const char* subject : row.subjects) binding.subjects.push_back(subject_of(subject));
+      out.push_back({"rolebindings", row.ns, row.name, schema::to_json(binding)});
+    } else {
+      auto binding = binding_of<k8s::rbac::v1::ClusterRoleBinding>(row.name, "ClusterRole", row.role);
+      for (const char* subject : row.subjects) binding.subjects.push_back(subject_of(subject));
+      out.push_back({"clusterrolebindings", "", row.name, schema::to_json(binding)});
+    }
+  }
+  // Each controller is a ServiceAccount of kube-system, bound to the role of its name.
+  constexpr std::string_view kController = "system:controller:";
+  for (const RoleRow& row : cluster_roles()) {
+    std::string name = row.name;
+    if (!name.starts_with(kController)) continue;
+    auto binding = binding_of<k8s::rbac::v1::ClusterRoleBinding>(name, "ClusterRole", name);
+    binding.subjects.push_back(subject_of("sa:kube-system/" + name.substr(kController.size())));
+    out.push_back({"clusterrolebindings", "", name, schema::to_json(binding)});
   }
   return out;
 }

@@ -18,60 +18,86 @@ bool has_or_star(const std::vector<std::string>& list, std::string_view wanted) 
   return has(list, "*") || has(list, wanted);
 }
 
-template <class T>
-void each_of(const store::SnapshotPtr& snapshot, const std::function<void(T&&)>& each) {
-  snapshot->visit("", "", [&](const store::ObjectPtr& object) {
-    auto parsed = schema::from_json<T>(object->json);
-    if (parsed) {
-      each(std::move(*parsed));
-    } else {
-      log_error("an RBAC object can't be read and grants nothing",
-                {{"key", object->key}, {"error", parsed.error().message()}});
-    }
-    return true;
-  });
-}
-
-std::vector<std::string> subject_keys(const std::vector<k8s::rbac::v1::Subject>& subjects) {
-  std::vector<std::string> out;
-  for (const auto& subject : subjects) {
+template <class Binding>
+std::vector<std::pair<std::string, RbacBinding>> subjects_of(const Binding& binding, std::string_view shown) {
+  std::vector<std::pair<std::string, RbacBinding>> out;
+  for (const auto& subject : binding.subjects) {
+    std::string key, name = subject.name;
     if (subject.kind == "User") {
-      out.push_back("u:" + subject.name);
+      key = "u:" + subject.name;
     } else if (subject.kind == "Group") {
-      out.push_back("g:" + subject.name);
+      key = "g:" + subject.name;
     } else if (subject.kind == "ServiceAccount") {
-      out.push_back(fmt::format("u:system:serviceaccount:{}:{}", subject.namespace_, subject.name));
+      // Without a namespace there is no such account.
+      if (subject.namespace_.empty()) continue;
+      key = fmt::format("u:system:serviceaccount:{}:{}", subject.namespace_, subject.name);
+      name += "/" + subject.namespace_;
+    } else {
+      continue;
     }
+    out.emplace_back(std::move(key),
+                     RbacBinding{fmt::format("{} of {} \"{}\" to {} \"{}\"", shown, binding.roleRef.kind,
+                                             binding.roleRef.name, subject.kind, name),
+                                 binding.roleRef.kind, binding.roleRef.name, binding.metadata.namespace_});
   }
   return out;
 }
 
 }  // namespace
 
+void RbacIndex::fill(Parsed& into, k8s::rbac::v1::ClusterRole&& role) {
+  into.rules = std::move(role.rules);
+}
+void RbacIndex::fill(Parsed& into, k8s::rbac::v1::Role&& role) {
+  into.rules = std::move(role.rules);
+}
+void RbacIndex::fill(Parsed& into, k8s::rbac::v1::ClusterRoleBinding&& binding) {
+  into.subjects = subjects_of(binding, fmt::format("ClusterRoleBinding \"{}\"", binding.metadata.name));
+}
+void RbacIndex::fill(Parsed& into, k8s::rbac::v1::RoleBinding&& binding) {
+  into.subjects =
+      subjects_of(binding, fmt::format("RoleBinding \"{}/{}\"", binding.metadata.name, binding.metadata.namespace_));
+}
+
+template <class T>
+void RbacIndex::read(const store::SnapshotPtr& snapshot, const RbacIndex* before) {
+  snapshot->visit("", "", [&](const store::ObjectPtr& object) {
+    ParsedPtr parsed;
+    if (before != nullptr) {
+      auto it = before->parsed_.find(object->key);
+      if (it != before->parsed_.end() && it->second->source == object) parsed = it->second;
+    }
+    if (!parsed) {
+      auto made = std::make_shared<Parsed>();
+      made->source = object;
+      if (auto typed = schema::from_json<T>(object->json)) {
+        fill(*made, std::move(*typed));
+      } else {
+        log_error("an RBAC object can't be read and grants nothing",
+                  {{"key", object->key}, {"error", typed.error().message()}});
+      }
+      parsed = std::move(made);
+    }
+    std::string within = object->namespace_.empty() ? "" : object->namespace_ + " ";
+    for (const auto& [subject, binding] : parsed->subjects) by_subject_[within + subject].push_back(&binding);
+    if constexpr (std::is_same_v<T, k8s::rbac::v1::ClusterRole>) rules_[object->name] = &parsed->rules;
+    if constexpr (std::is_same_v<T, k8s::rbac::v1::Role>)
+      rules_[object->namespace_ + "/" + object->name] = &parsed->rules;
+    parsed_.emplace(object->key, std::move(parsed));
+    return true;
+  });
+}
+
 RbacIndex::RbacIndex(store::SnapshotPtr roles, store::SnapshotPtr cluster_roles, store::SnapshotPtr role_bindings,
-                     store::SnapshotPtr cluster_role_bindings)
+                     store::SnapshotPtr cluster_role_bindings, const RbacIndex* before)
     : roles_(std::move(roles)),
       cluster_roles_(std::move(cluster_roles)),
       role_bindings_(std::move(role_bindings)),
       cluster_role_bindings_(std::move(cluster_role_bindings)) {
-  each_of<k8s::rbac::v1::ClusterRole>(cluster_roles_,
-                                      [this](auto&& role) { rules_[role.metadata.name] = std::move(role.rules); });
-  each_of<k8s::rbac::v1::Role>(roles_, [this](auto&& role) {
-    rules_[role.metadata.namespace_ + "/" + role.metadata.name] = std::move(role.rules);
-  });
-  each_of<k8s::rbac::v1::ClusterRoleBinding>(cluster_role_bindings_, [this](auto&& binding) {
-    for (const std::string& key : subject_keys(binding.subjects)) {
-      by_subject_[key].push_back(
-          {"ClusterRoleBinding \"" + binding.metadata.name + "\"", binding.roleRef.kind, binding.roleRef.name, ""});
-    }
-  });
-  each_of<k8s::rbac::v1::RoleBinding>(role_bindings_, [this](auto&& binding) {
-    for (const std::string& key : subject_keys(binding.subjects)) {
-      by_ns_subject_[binding.metadata.namespace_ + " " + key].push_back(
-          {"RoleBinding \"" + binding.metadata.name + "/" + binding.metadata.namespace_ + "\"", binding.roleRef.kind,
-           binding.roleRef.name, binding.metadata.namespace_});
-    }
-  });
+  read<k8s::rbac::v1::ClusterRole>(cluster_roles_, before);
+  read<k8s::rbac::v1::Role>(roles_, before);
+  read<k8s::rbac::v1::ClusterRoleBinding>(cluster_role_bindings_, before);
+  read<k8s::rbac::v1::RoleBinding>(role_bindings_, before);
 }
 
 bool RbacIndex::same_state(const store::SnapshotPtr& roles, const store::SnapshotPtr& cluster_roles,
@@ -83,23 +109,24 @@ bool RbacIndex::same_state(const store::SnapshotPtr& roles, const store::Snapsho
 }
 
 const PolicyRules* RbacIndex::role(std::string_view kind, std::string_view name, std::string_view ns) const {
+  if (kind == "Role" && ns.empty()) return nullptr;
   auto it = kind == "ClusterRole" ? rules_.find(name) : rules_.find(std::string(ns) + "/" + std::string(name));
-  return it == rules_.end() ? nullptr : &it->second;
+  return it == rules_.end() ? nullptr : it->second;
 }
 
 bool RbacIndex::visit(const UserInfo& user, std::string_view ns,
-                      const std::function<bool(const PolicyRules&, const std::string&)>& each) const {
-  auto try_subject = [&](const std::string& key) {
-    auto scan = [&](const auto& map, const std::string& full) {
-      auto it = map.find(full);
-      if (it == map.end()) return false;
-      for (const Binding& binding : it->second) {
-        const PolicyRules* rules = role(binding.role_kind, binding.role_name, binding.namespace_);
-        if (rules != nullptr && each(*rules, binding.name)) return true;
-      }
-      return false;
-    };
-    return scan(by_subject_, key) || (!ns.empty() && scan(by_ns_subject_, std::string(ns) + " " + key));
+                      const std::function<bool(const PolicyRules&, const RbacBinding&)>& each) const {
+  auto scan = [&](const std::string& subject) {
+    auto it = by_subject_.find(subject);
+    if (it == by_subject_.end()) return false;
+    for (const RbacBinding* binding : it->second) {
+      const PolicyRules* rules = role(binding->role_kind, binding->role_name, binding->namespace_);
+      if (rules != nullptr && each(*rules, *binding)) return true;
+    }
+    return false;
+  };
+  auto try_subject = [&](const std::string& subject) {
+    return scan(subject) || (!ns.empty() && scan(std::string(ns) + " " + subject));
   };
   if (try_subject("u:" + user.name)) return true;
   for (const std::string& group : user.groups) {

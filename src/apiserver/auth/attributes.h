@@ -1,0 +1,33 @@
+// What a request wants to do, and whether it may.
+#pragma once
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "apiserver/auth/user.h"
+
+namespace redoubt::apiserver {
+
+// What is to be done: a resource request, or a path.
+struct Attributes {
+  std::string
+      verb;  // get, list, watch, create, update, patch, delete, deletecollection, ...; for paths the lower-case method
+  bool resource_request = true;
+  std::string api_group, api_version, resource, subresource, namespace_, name;
+  std::string path;
+  // What the field selector of a list, watch or deletecollection pins to one value ("spec.nodeName" -> "n1").
+  std::vector<std::pair<std::string, std::string>> field_equals;
+};
+// The `field=value` terms of a field selector; terms that exclude values are no help in deciding and are left out.
+std::vector<std::pair<std::string, std::string>> parse_field_equals(std::string_view selector);
+
+struct Decision {
+  bool allowed = false;
+  std::string reason;
+};
+
+// `User "x" cannot list resource "pods" in API group "" in the namespace "y"`.
+std::string denial(const UserInfo& user, const Attributes& attributes);
+
+}  // namespace redoubt::apiserver
