@@ -1,5 +1,6 @@
 #include "apiserver/admission.h"
 
+#include "apiserver/auth/certificate_restriction.h"
 #include "apiserver/auth/node_restriction.h"
 #include "base/random.h"
 #include "schema/k8s/core_v1.h"
@@ -181,6 +182,10 @@ Result<void> Admission::priority(Context& c, Value& pod) const {
 
 Result<void> Admission::validate(Context& c, const Value& object, const Value& old) const {
   RD_TRYV(node_restriction(c, object, old));
+  if (is(c, "certificates.k8s.io", "certificatesigningrequests")) {
+    if (auto denial = certificate_restriction(authorizer_, c.user, c.info.subresource, object, old))
+      return forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(), *denial);
+  }
   return rbac_escalation(c, object, old);
 }
 

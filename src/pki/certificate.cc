@@ -14,6 +14,7 @@ namespace redoubt::pki {
 
 namespace {
 
+constexpr int kVerifyLevel = 2;
 constexpr std::chrono::minutes kBackdate{5};
 
 Error broken(std::string_view what) {
@@ -26,7 +27,7 @@ Ptr<EVP_PKEY> make_key() {
 }
 
 Result<Ptr<EVP_PKEY>> read_key(std::string_view pem) {
-  Ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio_over(pem).get(), nullptr, nullptr, nullptr));
+  Ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio_over(pem).get(), nullptr, nullptr, no_passphrase()));
   if (!key) return broken("not a PEM private key");
   return key;
 }
@@ -240,6 +241,8 @@ class TrustBundleImpl : public TrustBundle {
     }
     Ptr<X509_STORE_CTX> context(X509_STORE_CTX_new());
     X509_STORE_CTX_init(context.get(), store_.get(), leaf.get(), rest);
+    // No keys below 112 bits (RSA 2048), no SHA-1 signatures.
+    X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(context.get()), kVerifyLevel);
     X509_STORE_CTX_set_default(context.get(), usage == Usage::ClientAuth ? "ssl_client" : "ssl_server");
     int ok = X509_verify_cert(context.get());
     int error = X509_STORE_CTX_get_error(context.get());
@@ -358,6 +361,24 @@ Result<Certificate> parse_certificate_der(std::string_view der) {
   Ptr<X509> certificate = read_der(der);
   if (!certificate) return broken("not a DER certificate");
   return describe(certificate.get());
+}
+
+bool belongs_together(const KeyPair& pair) {
+  auto certificate = read_certificate(pair.certificate_pem);
+  auto key = read_key(pair.private_key_pem);
+  bool same = certificate && key && X509_check_private_key(certificate->get(), key->get()) == 1;
+  ERR_clear_error();
+  return same;
+}
+
+bool is_signed_by(std::string_view certificate_pem, std::string_view ca_pem) {
+  auto certificate = read_certificate(certificate_pem), ca = read_certificate(ca_pem);
+  if (!certificate || !ca) return false;
+  Ptr<EVP_PKEY> key(X509_get_pubkey(ca->get()));
+  bool right = key && X509_NAME_cmp(X509_get_issuer_name(certificate->get()), X509_get_subject_name(ca->get())) == 0 &&
+               X509_verify(certificate->get(), key.get()) == 1;
+  ERR_clear_error();
+  return right;
 }
 
 Result<std::shared_ptr<const TrustBundle>> TrustBundle::from_pem(std::string_view pem) {

@@ -76,6 +76,11 @@ struct Certificate {
 Result<Certificate> parse_certificate(std::string_view pem);
 Result<Certificate> parse_certificate_der(std::string_view der);
 
+// True when the certificate is of the private key.
+bool belongs_together(const KeyPair& pair);
+// True when the authority's key signed the (first) certificate.
+bool is_signed_by(std::string_view certificate_pem, std::string_view ca_pem);
+
 // Authorities to verify chains against; made once, shared.
 class TrustBundle {
  public:

@@ -29,14 +29,21 @@ Result<void> save(const std::string& folder, const std::string& name, const KeyP
 
 Result<KeyPair> ensure_ca(const std::string& folder, const std::string& name, const std::string& common_name) {
   auto there = load(folder, name);
+  if (there && !belongs_together(*there)) {
+    return bad_request(
+        fmt::format("{0}/{1}.crt is not the certificate of {0}/{1}.key: put the right pair there", folder, name));
+  }
   if (there) return there;
-  if (!there.error().is("NotFound")) return there;
+  // Half a pair is kept and said, never overwritten: other machines may trust it.
+  if (!there.error().is("NotFound") || std::filesystem::exists(folder + "/" + name + ".crt")) return there;
   RD_TRY(KeyPair made, make_ca(common_name, kCaLifetime));
   RD_TRYV(save(folder, name, made));
   return made;
 }
 
-bool still_good(const KeyPair& pair, const Template& wanted) {
+// Of this authority, with its own key, for this subject and names, and not about to end.
+bool still_good(const KeyPair& ca, const KeyPair& pair, const Template& wanted) {
+  if (!belongs_together(pair) || !is_signed_by(pair.certificate_pem, ca.certificate_pem)) return false;
   auto certificate = parse_certificate(pair.certificate_pem);
   if (!certificate || certificate->not_after - kRenewBefore < now()) return false;
   if (certificate->subject.common_name != wanted.subject.common_name ||
@@ -55,7 +62,7 @@ bool still_good(const KeyPair& pair, const Template& wanted) {
 Result<KeyPair> ensure_leaf(const std::string& folder, const std::string& name, const KeyPair& ca, Template wanted) {
   wanted.lifetime = kLeafLifetime;
   auto there = load(folder, name);
-  if (there && still_good(*there, wanted)) return there;
+  if (there && still_good(ca, *there, wanted)) return there;
   if (!there && !there.error().is("NotFound")) return there;
   if (there) log_info("renewing a certificate", {{"name", name}});
   RD_TRY(KeyPair made, issue(ca, wanted));

@@ -5,6 +5,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <simdjson.h>
 
 #include "base/encoding.h"
 #include "base/json_text.h"
@@ -31,6 +32,18 @@ bool is_ec(EVP_PKEY* key) {
 }
 const char* algorithm(EVP_PKEY* key) {
   return is_ec(key) ? "ES256" : "RS256";
+}
+
+// The "alg" of a header; empty when the header is no JSON object, names none, or asks for extensions that must be
+// understood ("crit": none is).
+std::string algorithm_of(const std::string& header) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  std::string_view text;
+  if (parser.parse(header).get(object) != simdjson::SUCCESS) return "";
+  if (object.at_key("crit").error() == simdjson::SUCCESS) return "";
+  if (object.at_key("alg").get(text) != simdjson::SUCCESS) return "";
+  return std::string(text);
 }
 
 // JOSE writes r and s next to each other; OpenSSL writes a DER sequence.
@@ -94,10 +107,11 @@ class VerifierImpl : public TokenVerifier {
     auto claims = base64url_decode(token.substr(first + 1, last - first - 1));
     auto signature = base64url_decode(token.substr(last + 1));
     if (!header || !claims || !signature) return unauthorized("not a JSON Web Token");
+    std::string wanted = algorithm_of(*header);
     std::string_view text = token.substr(0, last);
     for (const Ptr<EVP_PKEY>& key : keys_) {
       // The algorithm follows from the key that is tried; what the header asks for must agree with it.
-      if (header->find(fmt::format("\"alg\":\"{}\"", algorithm(key.get()))) == std::string::npos) continue;
+      if (wanted != algorithm(key.get())) continue;
       std::string raw = *signature;
       if (is_ec(key.get())) {
         if (raw.size() != 2 * kCoordinateBytes) continue;
@@ -149,7 +163,7 @@ bool supported(EVP_PKEY* key) {
 }  // namespace
 
 Result<std::shared_ptr<const TokenSigner>> TokenSigner::from_pem(std::string_view private_key_pem) {
-  Ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio_over(private_key_pem).get(), nullptr, nullptr, nullptr));
+  Ptr<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio_over(private_key_pem).get(), nullptr, nullptr, no_passphrase()));
   ERR_clear_error();
   if (!key || !supported(key.get()))
     return bad_request("the token signing key must be a P-256 or an RSA (2048 bits and up) private key in PEM");
@@ -160,7 +174,7 @@ Result<std::shared_ptr<const TokenVerifier>> TokenVerifier::from_pem(const std::
   std::vector<Ptr<EVP_PKEY>> keys;
   for (const std::string& pem : keys_pem) {
     Ptr<EVP_PKEY> key(PEM_read_bio_PUBKEY(bio_over(pem).get(), nullptr, nullptr, nullptr));
-    if (!key) key.reset(PEM_read_bio_PrivateKey(bio_over(pem).get(), nullptr, nullptr, nullptr));
+    if (!key) key.reset(PEM_read_bio_PrivateKey(bio_over(pem).get(), nullptr, nullptr, no_passphrase()));
     if (!key) {
       if (Ptr<X509> certificate{PEM_read_bio_X509(bio_over(pem).get(), nullptr, nullptr, nullptr)})
         key.reset(X509_get_pubkey(certificate.get()));

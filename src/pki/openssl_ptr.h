@@ -30,6 +30,11 @@ inline Ptr<BIO> bio_over(std::string_view text) {
 inline Ptr<BIO> empty_bio() {
   return Ptr<BIO>(BIO_new(BIO_s_mem()));
 }
+// For PEM readers: an encrypted key is an error, never a question on the terminal.
+inline void* no_passphrase() {
+  static char empty[] = "";
+  return empty;
+}
 inline std::string text_of(BIO* bio) {
   char* data = nullptr;
   long size = BIO_get_mem_data(bio, &data);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -146,6 +147,52 @@ TEST(Tokens, VerifyOnlyUntouched) {
   }
   EXPECT_FALSE((*TokenVerifier::from_pem({generate_key()}))->verify(token));
   EXPECT_NE(verifier->jwks().find("\"kty\":\"EC\""), std::string::npos);
+}
+
+TEST(Tokens, AreVerifiedByTheKeysOwnAlgorithm) {
+  std::string key = generate_key();
+  auto signer = *TokenSigner::from_pem(key);
+  auto verifier = *TokenVerifier::from_pem({key});
+  std::string token = signer->sign("{}");
+  std::string tail = token.substr(token.find('.'));
+  for (const char* header : {R"({"alg":"none","x":{"alg":"ES256"}})", R"({"alg":"HS256"})", R"({"alg":"RS256"})",
+                             R"({"alg":"ES256","crit":["x"]})", R"([])", R"({"alg":1})", "alg"}) {
+    EXPECT_FALSE(verifier->verify(base64url_encode(header) + tail)) << header;
+  }
+  // A public key as an HMAC secret is the classic confusion: there is no HMAC at all.
+  std::string text = base64url_encode(R"({"alg":"HS256","typ":"JWT"})") + "." + base64url_encode("{}");
+  EXPECT_FALSE(verifier->verify(text + "." + base64url_encode(std::string(32, 'x'))));
+  for (const char* broken : {"", ".", "..", "a.b", "a.b.c.d", "e30.e30.", "...."})
+    EXPECT_FALSE(verifier->verify(broken));
+}
+
+TEST(Tokens, OfSeveralKeysAreAllTaken) {
+  std::string old_key = generate_key(), new_key = generate_key();
+  auto verifier = *TokenVerifier::from_pem({*public_key_of(new_key), *public_key_of(old_key)});
+  EXPECT_TRUE(verifier->verify((*TokenSigner::from_pem(old_key))->sign("{}")));
+  EXPECT_TRUE(verifier->verify((*TokenSigner::from_pem(new_key))->sign("{}")));
+}
+
+TEST(ClusterPki, LeavesFollowTheirAuthorityAndHalfAPairIsKept) {
+  std::string folder = std::filesystem::temp_directory_path() / fmt::format("pki-test-{}", ::getpid());
+  std::filesystem::remove_all(folder);
+  ClusterPkiOptions options{folder, {}, {"10.96.0.1"}};
+  auto first = ensure_cluster_pki(options);
+  ASSERT_TRUE(first);
+  KeyPair other = *make_ca("kubernetes", std::chrono::hours(24 * 365));
+  ASSERT_TRUE(write_file(folder + "/ca.crt", other.certificate_pem));
+  auto mixed = ensure_cluster_pki(options);
+  ASSERT_FALSE(mixed);
+  EXPECT_NE(mixed.error().message().find("ca.crt"), std::string::npos);
+  ASSERT_TRUE(write_file(folder + "/ca.key", other.private_key_pem));
+  auto second = ensure_cluster_pki(options);
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_TRUE(is_signed_by(second->apiserver.certificate_pem, other.certificate_pem));
+  EXPECT_FALSE(is_signed_by(first->apiserver.certificate_pem, other.certificate_pem));
+  std::filesystem::remove(folder + "/ca.key");
+  EXPECT_FALSE(ensure_cluster_pki(options));
+  EXPECT_EQ(*read_file(folder + "/ca.crt"), other.certificate_pem);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ClusterPki, IsMadeOnceAndKept) {
