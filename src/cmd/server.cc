@@ -1,0 +1,190 @@
+#include "cmd/server.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <future>
+
+#include "apiserver/apiserver.h"
+#include "apiserver/kubelet_connect.h"
+#include "apiserver/objects.h"
+#include "base/log.h"
+#include "client/client.h"
+#include "cmd/control_plane.h"
+#include "net/http_server.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace redoubt::cmd {
+
+std::string default_address() {
+  // Connecting a UDP socket sends nothing; it only asks the kernel which source it would use.
+  int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  inet_pton(AF_INET, "203.0.113.1", &to.sin_addr);
+  std::string out = "127.0.0.1";
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0) {
+    sockaddr_in local{};
+    socklen_t size = sizeof local;
+    char text[INET_ADDRSTRLEN];
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) == 0)
+      out = inet_ntop(AF_INET, &local.sin_addr, text, sizeof text);
+  }
+  ::close(fd);
+  return out;
+}
+
+namespace {
+
+// Runs a task on a loop of the pool and waits for it here.
+template <class T>
+T run_on(Executor executor, Task<T> task) {
+  std::promise<T> promise;
+  auto future = promise.get_future();
+  boost::asio::co_spawn(executor, std::move(task), [&promise](std::exception_ptr failure, T value) {
+    if (failure) {
+      promise.set_exception(failure);
+    } else {
+      promise.set_value(std::move(value));
+    }
+  });
+  return future.get();
+}
+
+class ServerImpl : public Server {
+ public:
+  explicit ServerImpl(ServerOptions options) : options_(std::move(options)) {}
+  ~ServerImpl() override { stop(); }
+
+  Result<void> run() {
+    if (options_.advertise_address.empty())
+      options_.advertise_address = options_.bind_address == "0.0.0.0" || options_.bind_address == "::"
+                                       ? default_address()
+                                       : options_.bind_address;
+    std::error_code error;
+    std::filesystem::create_directories(options_.data_dir, error);
+    if (error)
+      return service_unavailable(fmt::format("can't make the data folder {}: {}", options_.data_dir, error.message()));
+    std::filesystem::permissions(options_.data_dir, std::filesystem::perms::owner_all, error);
+
+    store::SqliteOptions store_options;
+    store_options.path = options_.data_dir + "/redoubt.db";
+    store_options.index = apiserver::index_object;
+    RD_TRY(store_, store::open_sqlite_store(std::move(store_options)));
+
+    apiserver::ApiServerOptions api;
+    api.store = store_.get();
+    api.service_cluster_ip_range = options_.service_cluster_ip_range;
+    RD_TRY(auto ips, apiserver::ServiceIps::make(*store_, options_.service_cluster_ip_range));
+    pki::ClusterPkiOptions pki_options;
+    pki_options.folder = options_.data_dir + "/pki";
+    pki_options.apiserver_ip_addresses = {"127.0.0.1", ips->first()};
+    if (options_.advertise_address != "127.0.0.1")
+      pki_options.apiserver_ip_addresses.push_back(options_.advertise_address);
+    for (const std::string& san : options_.tls_sans) {
+      in6_addr raw{};
+      bool ip = inet_pton(AF_INET, san.c_str(), &raw) == 1 || inet_pton(AF_INET6, san.c_str(), &raw) == 1;
+      (ip ? pki_options.apiserver_ip_addresses : pki_options.apiserver_dns_names).push_back(san);
+    }
+    char host[256] = "";
+    ::gethostname(host, sizeof host - 1);
+    if (host[0] != '\0') pki_options.apiserver_dns_names.emplace_back(host);
+    RD_TRY(pki_, pki::ensure_cluster_pki(pki_options));
+
+    RD_TRY(api.authentication.client_ca, pki::TrustBundle::from_pem(pki_.ca.certificate_pem));
+    RD_TRY(api.authentication.service_account_keys, pki::TokenVerifier::from_pem({pki_.service_account_key}));
+    RD_TRY(api.authentication.service_account_signer, pki::TokenSigner::from_pem(pki_.service_account_key));
+    api.authentication.store = store_.get();
+    api.advertise_address = options_.advertise_address;
+    api.advertise_port = options_.secure_port;
+    api.client_ca_pem = pki_.ca.certificate_pem;
+    api.max_requests_inflight = options_.max_requests_inflight;
+    api.max_mutating_requests_inflight = options_.max_mutating_requests_inflight;
+    dialer_ = egress::make_direct_dialer();
+    connect_ = apiserver::make_kubelet_connect({*dialer_, *store_, pki_.kubelet_ca.certificate_pem,
+                                                pki_.apiserver_kubelet_client.certificate_pem,
+                                                pki_.apiserver_kubelet_client.private_key_pem});
+    api.connect = connect_.get();
+    RD_TRY(api_, apiserver::ApiServer::make(std::move(api)));
+
+    net::TlsServerContext::Options tls;
+    // The CA goes along, so that a joining node can check it against the hash it was given.
+    tls.certificate_pem = pki_.apiserver.certificate_pem + pki_.ca.certificate_pem;
+    tls.private_key_pem = pki_.apiserver.private_key_pem;
+    tls.client_ca_hint_pem = pki_.ca.certificate_pem;
+    net::HttpServerOptions http;
+    http.address = options_.bind_address;
+    http.port = options_.secure_port;
+    RD_TRY(http.tls, net::TlsServerContext::make(std::move(tls)));
+    http.handler = api_->handler();
+    size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
+    loops_ = std::make_unique<net::LoopPool>(count, "api");
+    RD_TRY(http_, net::HttpServer::start(*loops_, std::move(http)));
+    RD_TRYV(run_on(loops_->executor(0), api_->bootstrap()));
+
+    client::Config admin = client_config(pki_.clients.at("admin"), "");
+    RD_TRYV(client::write_kubeconfig(
+        options_.write_kubeconfig.empty() ? options_.data_dir + "/admin.kubeconfig" : options_.write_kubeconfig, admin,
+        "kubernetes-admin"));
+    RD_TRY(control_plane_, ControlPlane::start(*this));
+    log_info("API server is ready", {{"address", fmt::format("{}:{}", options_.bind_address, http_->port())},
+                                     {"advertised", options_.advertise_address}});
+    return {};
+  }
+
+  const pki::ClusterPki& pki() const override { return pki_; }
+  const ServerOptions& options() const override { return options_; }
+  std::string service_ip() const override { return api_->service_ip(); }
+
+  client::Config client_config(const pki::KeyPair& identity, std::string user_agent) const override {
+    client::Config config;
+    config.server = fmt::format("https://127.0.0.1:{}", options_.secure_port);
+    if (options_.bind_address != "0.0.0.0" && options_.bind_address != "::" && options_.bind_address != "127.0.0.1")
+      config.server = fmt::format("https://{}:{}", options_.bind_address, options_.secure_port);
+    config.ca_pem = pki_.ca.certificate_pem;
+    config.certificate_pem = identity.certificate_pem;
+    config.private_key_pem = identity.private_key_pem;
+    if (!user_agent.empty()) config.user_agent = std::move(user_agent);
+    return config;
+  }
+
+  void stop() override {
+    if (!loops_) return;
+    control_plane_.reset();
+    if (http_) {
+      run_on(loops_->executor(0), [](net::HttpServer& server) -> Task<bool> {
+        co_await server.drain(std::chrono::seconds(2));
+        co_return true;
+      }(*http_));
+    }
+    loops_->stop();
+    http_.reset();
+    loops_.reset();
+    api_.reset();
+    store_.reset();
+  }
+
+ private:
+  ServerOptions options_;
+  pki::ClusterPki pki_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<egress::Dialer> dialer_;
+  std::unique_ptr<apiserver::ConnectHandler> connect_;
+  std::unique_ptr<apiserver::ApiServer> api_;
+  std::unique_ptr<net::LoopPool> loops_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<ControlPlane> control_plane_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
+  auto server = std::make_unique<ServerImpl>(std::move(options));
+  RD_TRYV(server->run());
+  return server;
+}
+
+}  // namespace redoubt::cmd
