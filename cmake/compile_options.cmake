@@ -40,4 +40,4 @@ endif()
 # Warnings for our own code (third-party headers come in as SYSTEM).
 add_library(redoubt_warnings INTERFACE)
 target_compile_options(redoubt_warnings INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
-  -Wno-unused-parameter -Wnon-virtual-dtor -Woverloaded-virtual)
+  -Wno-unused-parameter -Wno-deprecated-declarations -Wnon-virtual-dtor -Woverloaded-virtual)

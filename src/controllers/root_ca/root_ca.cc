@@ -1,0 +1,63 @@
+#include "controllers/controllers.h"
+
+namespace redoubt::controllers {
+
+namespace {
+
+constexpr const char* kName = "kube-root-ca.crt";
+
+class RootCaController : public Controller {
+ public:
+  RootCaController(client::Client& api, Informers& informers, std::string ca_pem)
+      : api_(api), informers_(informers), ca_pem_(std::move(ca_pem)), config_maps_(api, "", client::ListOptions{.field_selector = std::string("metadata.name=") + kName}),
+        queue_(api.executor(), "root-ca", [this](std::string key) { return reconcile(std::move(key)); }) {
+    informers.namespaces.on_change([this](const auto&, const auto& after) {
+      if (after) queue_.add(after->metadata.name);
+    });
+    config_maps_.on_change([this](const auto& before, const auto& after) { queue_.add((after ? after : before)->metadata.namespace_); });
+  }
+  Task<void> run() override {
+    Scope scope(api_.executor(), "root-ca");
+    scope.spawn(config_maps_.run());
+    scope.spawn(queue_.run());
+    std::exception_ptr cancelled;
+    try {
+      co_await scope.wait_idle();
+    } catch (...) {
+      cancelled = std::current_exception();
+    }
+    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+    co_await scope.join();
+    if (cancelled) std::rethrow_exception(cancelled);
+  }
+
+ private:
+  Task<Result<client::WorkQueue::Outcome>> reconcile(std::string ns) {
+    co_await config_maps_.wait_synced();
+    auto space = informers_.namespaces.get("", ns);
+    if (!space || space->status.phase == "Terminating") co_return client::WorkQueue::Outcome{};
+    auto there = config_maps_.get(ns, kName);
+    std::map<std::string, std::string> wanted{{"ca.crt", ca_pem_}};
+    if (there && there->data == wanted) co_return client::WorkQueue::Outcome{};
+    core::ConfigMap map;
+    if (there) map = *there;
+    map.metadata.name = kName;
+    map.metadata.namespace_ = ns;
+    map.metadata.annotations["kubernetes.io/description"] = "The CA bundle that verifies the API server from inside the cluster; kept up to date, do not edit.";
+    map.data = std::move(wanted);
+    auto written = there ? co_await api_.update(std::move(map)) : co_await api_.create(std::move(map));
+    if (!written && written.error().code() != 403 && !written.error().is("AlreadyExists")) co_return Error(written.error());
+    co_return client::WorkQueue::Outcome{};
+  }
+  client::Client& api_;
+  Informers& informers_;
+  std::string ca_pem_;
+  client::Informer<core::ConfigMap> config_maps_;
+  client::WorkQueue queue_;
+};
+
+}  // namespace
+
+std::unique_ptr<Controller> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem) { return std::make_unique<RootCaController>(api, informers, std::move(ca_pem)); }
+
+}  // namespace redoubt::controllers
