@@ -122,6 +122,12 @@ Executor Client::executor() const {
   return state_->executor;
 }
 
+Result<std::string> Client::pinned_ca() const {
+  std::string pem = state_->tls ? state_->tls->pinned_ca() : std::string();
+  if (pem.empty()) return service_unavailable("no connection to the server was made yet");
+  return pem;
+}
+
 Result<void> Client::replace_certificate(std::string certificate_pem, std::string private_key_pem) {
   if (!state_->tls) return service_unavailable(state_->setup_error);
   RD_TRYV(state_->tls->replace_certificate(std::move(certificate_pem), std::move(private_key_pem)));

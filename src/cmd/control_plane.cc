@@ -35,21 +35,25 @@ class ControlPlaneImpl : public ControlPlane {
   }
 
  private:
-  // A client that is one controller: a ServiceAccount's name, proven by a certificate that this process signs for itself.
+  // A client that is one controller: a ServiceAccount's name, proven by a certificate that this process signs for
+  // itself.
   Result<client::Client*> client_of(const std::string& controller) {
     pki::Template wanted;
     wanted.subject.common_name = "system:serviceaccount:kube-system:" + controller;
     wanted.subject.organizations = {"system:serviceaccounts", "system:serviceaccounts:kube-system"};
     wanted.usages = {pki::Usage::ClientAuth};
     RD_TRY(pki::KeyPair identity, pki::issue(server_.pki().ca, wanted));
-    clients_.push_back(std::make_unique<client::Client>(loops_.executor(0), server_.client_config(identity, "redoubt/" + controller)));
+    clients_.push_back(
+        std::make_unique<client::Client>(loops_.executor(0), server_.client_config(identity, "redoubt/" + controller)));
     return clients_.back().get();
   }
 
   Result<void> start_all() {
     using namespace controllers;
     scope_ = std::make_unique<Scope>(loops_.executor(0), "control plane");
-    clients_.push_back(std::make_unique<client::Client>(loops_.executor(0), server_.client_config(server_.pki().clients.at("controller-manager"), "redoubt/controller-manager")));
+    clients_.push_back(std::make_unique<client::Client>(
+        loops_.executor(0),
+        server_.client_config(server_.pki().clients.at("controller-manager"), "redoubt/controller-manager")));
     informers_ = std::make_unique<Informers>(*clients_.back());
     auto add = [&](std::unique_ptr<Controller> controller) { controllers_.push_back(std::move(controller)); };
     RD_TRY(client::Client * api, client_of("service-account-controller"));
@@ -68,7 +72,8 @@ class ControlPlaneImpl : public ControlPlane {
     RD_TRY(api, client_of("node-controller"));
     add(make_node_ipam(*api, *informers_, server_.options().cluster_cidr));
 
-    clients_.push_back(std::make_unique<client::Client>(loops_.executor(0), server_.client_config(server_.pki().clients.at("scheduler"), "redoubt/scheduler")));
+    clients_.push_back(std::make_unique<client::Client>(
+        loops_.executor(0), server_.client_config(server_.pki().clients.at("scheduler"), "redoubt/scheduler")));
     scheduler_ = std::make_unique<scheduler::Scheduler>(*clients_.back());
 
     Informers& i = *informers_;

@@ -1,4 +1,5 @@
-// What every controller has: a client of its own identity, the shared informers it reads, and a task that runs until cancelled.
+// What every controller has: a client of its own identity, the shared informers it reads, and a task that runs until
+// cancelled.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,12 +21,21 @@ namespace core = k8s::core::v1;
 namespace apps = k8s::apps::v1;
 namespace meta = k8s::meta::v1;
 
-// The informers that controllers share: one list and one watch of each resource for the whole process. They read with the
-// controller manager's identity; each controller writes with its own. Belongs to one loop.
+// The informers that controllers share: one list and one watch of each resource for the whole process. They read with
+// the controller manager's identity; each controller writes with its own. Belongs to one loop.
 struct Informers {
   explicit Informers(client::Client& api)
-      : namespaces(api), nodes(api), pods(api), services(api), service_accounts(api), replica_sets(api), deployments(api), requests(api), leases(api, "kube-node-lease"),
-        endpoint_slices(api), endpoints(api) {}
+      : namespaces(api),
+        nodes(api),
+        pods(api),
+        services(api),
+        service_accounts(api),
+        replica_sets(api),
+        deployments(api),
+        requests(api),
+        leases(api, "kube-node-lease"),
+        endpoint_slices(api),
+        endpoints(api) {}
   client::Informer<core::Namespace> namespaces;
   client::Informer<core::Node> nodes;
   client::Informer<core::Pod> pods;
@@ -54,7 +64,9 @@ inline const meta::OwnerReference* controller_of(const meta::ObjectMeta& metadat
   return nullptr;
 }
 
-inline bool is_deleting(const meta::ObjectMeta& metadata) { return metadata.deletionTimestamp && !metadata.deletionTimestamp->is_zero(); }
+inline bool is_deleting(const meta::ObjectMeta& metadata) {
+  return metadata.deletionTimestamp && !metadata.deletionTimestamp->is_zero();
+}
 
 inline bool is_ready(const core::Pod& pod) {
   for (const auto& condition : pod.status.conditions) {
@@ -63,7 +75,9 @@ inline bool is_ready(const core::Pod& pod) {
   return false;
 }
 
-inline bool is_active(const core::Pod& pod) { return pod.status.phase != "Succeeded" && pod.status.phase != "Failed" && !is_deleting(pod.metadata); }
+inline bool is_active(const core::Pod& pod) {
+  return pod.status.phase != "Succeeded" && pod.status.phase != "Failed" && !is_deleting(pod.metadata);
+}
 
 std::pair<std::string, std::string> split_key(const std::string& key);
 // A metav1.LabelSelector over a label map.

@@ -158,6 +158,15 @@ class ClientContext : public TlsClientContext {
     return current_;
   }
 
+  std::string pinned_ca() const override {
+    std::lock_guard lock(mutex_);
+    return pinned_ca_;
+  }
+  void remember_pinned(std::string pem) {
+    std::lock_guard lock(mutex_);
+    pinned_ca_ = std::move(pem);
+  }
+
   Options options;
 
  private:
@@ -182,6 +191,7 @@ class ClientContext : public TlsClientContext {
 
   mutable std::mutex mutex_;
   SslCtxPtr current_;
+  std::string pinned_ca_;
 };
 
 std::string common_name(X509* certificate) {
@@ -225,7 +235,7 @@ Error x509_error(std::string what) {
 }
 
 Result<void> verify_server(SSL* ssl, SSL_CTX* context, const TlsClientContext::Options& options,
-                           const std::string& host) {
+                           const std::string& host, std::string& pinned_pem) {
   X509Ptr leaf(SSL_get1_peer_certificate(ssl), X509_free);
   if (!leaf) return x509_error("the server sent no certificate");
   STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
@@ -241,6 +251,11 @@ Result<void> verify_server(SSL* ssl, SSL_CTX* context, const TlsClientContext::O
         if (hash == wanted && X509_check_ca(candidate) > 0) {
           X509_STORE_add_cert(pinned.get(), candidate);
           found = true;
+          std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), BIO_free);
+          PEM_write_bio_X509(bio.get(), candidate);
+          char* data = nullptr;
+          long size = BIO_get_mem_data(bio.get(), &data);
+          pinned_pem.assign(data, static_cast<size_t>(size));
         }
       }
     }
@@ -309,8 +324,11 @@ Task<Result<TlsStream>> tls_connect(StreamPtr transport, std::shared_ptr<TlsClie
                                     bool http1_only) {
   auto& client = static_cast<ClientContext&>(*context);
   SslCtxPtr current = client.current();
-  auto verify = [current, options = client.options, host](SSL* ssl) {
-    return verify_server(ssl, current.get(), options, host);
+  auto verify = [context, current, options = client.options, host](SSL* ssl) {
+    std::string pinned_pem;
+    auto ok = verify_server(ssl, current.get(), options, host, pinned_pem);
+    if (ok && !pinned_pem.empty()) static_cast<ClientContext&>(*context).remember_pinned(std::move(pinned_pem));
+    return ok;
   };
   std::string sni = client.options.server_name.empty() ? host : client.options.server_name;
   co_return co_await tls_handshake(std::move(transport), current, false, sni, verify, http1_only);

@@ -55,6 +55,8 @@ class TlsClientContext {
   virtual ~TlsClientContext() = default;
   // Later handshakes present the new certificate.
   virtual Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) = 0;
+  // With pinned_ca_hashes: the authority that matched in a handshake, PEM; empty before the first.
+  virtual std::string pinned_ca() const = 0;
 };
 
 struct TlsPeer {

@@ -7,16 +7,20 @@ namespace redoubt::scheduler {
 
 namespace {
 
-constexpr int64_t kDefaultMilliCpu = 100;                // what a pod that asks for nothing is counted as when nodes are compared
+constexpr int64_t kDefaultMilliCpu = 100;  // what a pod that asks for nothing is counted as when nodes are compared
 constexpr int64_t kDefaultMemory = 200 * 1024 * 1024;
 
 void add(Demand& into, const std::map<std::string, schema::Quantity>& requests, bool largest) {
   auto put = [&](int64_t& slot, int64_t value) { slot = largest ? std::max(slot, value) : slot + value; };
   for (const auto& [name, quantity] : requests) {
-    if (name == "cpu") put(into.milli_cpu, quantity.milli_value());
-    else if (name == "memory") put(into.memory, quantity.value());
-    else if (name == "ephemeral-storage") put(into.ephemeral_storage, quantity.value());
-    else put(into.extended[name], quantity.value());
+    if (name == "cpu")
+      put(into.milli_cpu, quantity.milli_value());
+    else if (name == "memory")
+      put(into.memory, quantity.value());
+    else if (name == "ephemeral-storage")
+      put(into.ephemeral_storage, quantity.value());
+    else
+      put(into.extended[name], quantity.value());
   }
 }
 
@@ -46,7 +50,8 @@ bool selects(const k8s::meta::v1::LabelSelector& selector, const std::map<std::s
   }
   for (const auto& e : selector.matchExpressions) {
     auto it = labels.find(e.key);
-    bool there = it != labels.end(), in = there && std::find(e.values.begin(), e.values.end(), it->second) != e.values.end();
+    bool there = it != labels.end(),
+         in = there && std::find(e.values.begin(), e.values.end(), it->second) != e.values.end();
     bool ok = e.operator_ == "In" ? in : e.operator_ == "NotIn" ? !in : e.operator_ == "Exists" ? there : !there;
     if (!ok) return false;
   }
@@ -61,11 +66,14 @@ const std::string* label_of(const core::Node& node, const std::string& key) {
 bool term_matches(const core::PodAffinityTerm& term, const core::Pod& owner, const core::Pod& other) {
   if (!term.labelSelector || !selects(*term.labelSelector, other.metadata.labels)) return false;
   if (term.namespaces.empty() && !term.namespaceSelector) return other.metadata.namespace_ == owner.metadata.namespace_;
-  return std::find(term.namespaces.begin(), term.namespaces.end(), other.metadata.namespace_) != term.namespaces.end() || (term.namespaceSelector && term.namespaces.empty());
+  return std::find(term.namespaces.begin(), term.namespaces.end(), other.metadata.namespace_) !=
+             term.namespaces.end() ||
+         (term.namespaceSelector && term.namespaces.empty());
 }
 
 // Is there a pod that the term means in the node's topology domain?
-bool domain_has(const core::PodAffinityTerm& term, const core::Pod& owner, const core::Node& node, const std::vector<NodeState>& all) {
+bool domain_has(const core::PodAffinityTerm& term, const core::Pod& owner, const core::Node& node,
+                const std::vector<NodeState>& all) {
   const std::string* domain = label_of(node, term.topologyKey);
   if (domain == nullptr) return false;
   for (const NodeState& other : all) {
@@ -90,7 +98,8 @@ bool ports_clash(const core::Pod& pod, const NodeState& state) {
   return each(pod, [&](const core::ContainerPort& wanted) {
     for (const core::Pod* other : state.pods) {
       bool clash = each(*other, [&](const core::ContainerPort& taken) {
-        bool any = wanted.hostIP.empty() || taken.hostIP.empty() || wanted.hostIP == "0.0.0.0" || taken.hostIP == "0.0.0.0" || wanted.hostIP == taken.hostIP;
+        bool any = wanted.hostIP.empty() || taken.hostIP.empty() || wanted.hostIP == "0.0.0.0" ||
+                   taken.hostIP == "0.0.0.0" || wanted.hostIP == taken.hostIP;
         return any && wanted.hostPort == taken.hostPort && wanted.protocol == taken.protocol;
       });
       if (clash) return true;
@@ -143,8 +152,11 @@ bool tolerates(const std::vector<core::Toleration>& tolerations, const core::Tai
 bool matches_terms(const std::vector<core::NodeSelectorTerm>& terms, const core::Node& node) {
   return std::any_of(terms.begin(), terms.end(), [&](const core::NodeSelectorTerm& term) {
     if (term.matchExpressions.empty() && term.matchFields.empty()) return false;
-    bool labels = std::all_of(term.matchExpressions.begin(), term.matchExpressions.end(), [&](const auto& r) { return matches_requirement(r, label_of(node, r.key)); });
-    bool fields = std::all_of(term.matchFields.begin(), term.matchFields.end(), [&](const auto& r) { return r.key == "metadata.name" && matches_requirement(r, &node.metadata.name); });
+    bool labels = std::all_of(term.matchExpressions.begin(), term.matchExpressions.end(),
+                              [&](const auto& r) { return matches_requirement(r, label_of(node, r.key)); });
+    bool fields = std::all_of(term.matchFields.begin(), term.matchFields.end(), [&](const auto& r) {
+      return r.key == "metadata.name" && matches_requirement(r, &node.metadata.name);
+    });
     return labels && fields;
   });
 }
@@ -161,32 +173,40 @@ std::string filter(const core::Pod& pod, const NodeState& state, const std::vect
     const std::string* there = label_of(node, key);
     if (there == nullptr || *there != value) return "node(s) didn't match Pod's node affinity/selector";
   }
-  if (pod.spec.affinity && pod.spec.affinity->nodeAffinity && pod.spec.affinity->nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution &&
-      !matches_terms(pod.spec.affinity->nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution->nodeSelectorTerms, node)) {
+  if (pod.spec.affinity && pod.spec.affinity->nodeAffinity &&
+      pod.spec.affinity->nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution &&
+      !matches_terms(pod.spec.affinity->nodeAffinity->requiredDuringSchedulingIgnoredDuringExecution->nodeSelectorTerms,
+                     node)) {
     return "node(s) didn't match Pod's node affinity/selector";
   }
   for (const core::Taint& taint : node.spec.taints) {
     if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") continue;
-    if (!tolerates(pod.spec.tolerations, taint)) return fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value);
+    if (!tolerates(pod.spec.tolerations, taint))
+      return fmt::format("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value);
   }
   if (ports_clash(pod, state)) return "node(s) didn't have free ports for the requested pod ports";
   if (static_cast<int64_t>(state.pods.size()) + 1 > allocatable(node, "pods", false)) return "Too many pods";
   Demand d = demand_of(pod);
   if (d.milli_cpu > 0 && d.milli_cpu + state.used.milli_cpu > allocatable(node, "cpu", true)) return "Insufficient cpu";
   if (d.memory > 0 && d.memory + state.used.memory > allocatable(node, "memory", false)) return "Insufficient memory";
-  if (d.ephemeral_storage > 0 && d.ephemeral_storage + state.used.ephemeral_storage > allocatable(node, "ephemeral-storage", false)) return "Insufficient ephemeral-storage";
+  if (d.ephemeral_storage > 0 &&
+      d.ephemeral_storage + state.used.ephemeral_storage > allocatable(node, "ephemeral-storage", false))
+    return "Insufficient ephemeral-storage";
   for (const auto& [name, amount] : d.extended) {
     auto used = state.used.extended.find(name);
-    if (amount + (used == state.used.extended.end() ? 0 : used->second) > allocatable(node, name, false)) return "Insufficient " + name;
+    if (amount + (used == state.used.extended.end() ? 0 : used->second) > allocatable(node, name, false))
+      return "Insufficient " + name;
   }
   if (pod.spec.affinity && pod.spec.affinity->podAffinity) {
     for (const auto& term : pod.spec.affinity->podAffinity->requiredDuringSchedulingIgnoredDuringExecution) {
       if (domain_has(term, pod, node, all)) continue;
       // The first of a group that wants to be together may go anywhere.
       bool nobody = std::none_of(all.begin(), all.end(), [&](const NodeState& s) {
-        return std::any_of(s.pods.begin(), s.pods.end(), [&](const core::Pod* p) { return term_matches(term, pod, *p); });
+        return std::any_of(s.pods.begin(), s.pods.end(),
+                           [&](const core::Pod* p) { return term_matches(term, pod, *p); });
       });
-      if (!(nobody && term_matches(term, pod, pod) && label_of(node, term.topologyKey) != nullptr)) return "node(s) didn't match pod affinity rules";
+      if (!(nobody && term_matches(term, pod, pod) && label_of(node, term.topologyKey) != nullptr))
+        return "node(s) didn't match pod affinity rules";
     }
   }
   if (pod.spec.affinity && pod.spec.affinity->podAntiAffinity) {
@@ -201,7 +221,8 @@ std::string filter(const core::Pod& pod, const NodeState& state, const std::vect
       for (const auto& term : there->spec.affinity->podAntiAffinity->requiredDuringSchedulingIgnoredDuringExecution) {
         const std::string* a = label_of(node, term.topologyKey);
         const std::string* b = label_of(*other.node, term.topologyKey);
-        if (a != nullptr && b != nullptr && *a == *b && term_matches(term, *there, pod)) return "node(s) didn't satisfy existing pods anti-affinity rules";
+        if (a != nullptr && b != nullptr && *a == *b && term_matches(term, *there, pod))
+          return "node(s) didn't satisfy existing pods anti-affinity rules";
       }
     }
   }
@@ -213,8 +234,11 @@ int64_t score(const core::Pod& pod, const NodeState& state) {
   const core::Node& node = *state.node;
   Demand d = demand_of(pod);
   int64_t cpu = allocatable(node, "cpu", true), memory = allocatable(node, "memory", false);
-  int64_t want_cpu = state.used.milli_cpu + std::max(d.milli_cpu, kDefaultMilliCpu), want_memory = state.used.memory + std::max(d.memory, kDefaultMemory);
-  auto free_share = [](int64_t used, int64_t total) { return total <= 0 || used >= total ? 0 : (total - used) * 100 / total; };
+  int64_t want_cpu = state.used.milli_cpu + std::max(d.milli_cpu, kDefaultMilliCpu),
+          want_memory = state.used.memory + std::max(d.memory, kDefaultMemory);
+  auto free_share = [](int64_t used, int64_t total) {
+    return total <= 0 || used >= total ? 0 : (total - used) * 100 / total;
+  };
   int64_t free_cpu = free_share(want_cpu, cpu), free_memory = free_share(want_memory, memory);
   int64_t out = (free_cpu + free_memory) / 2 + (100 - std::abs(free_cpu - free_memory));
   if (pod.spec.affinity && pod.spec.affinity->nodeAffinity) {

@@ -26,7 +26,8 @@ struct NodeState {
   Demand used;
 };
 
-// Empty when the pod fits; else the reason in upstream's words ("Insufficient cpu", "node(s) had untolerated taint {...}").
+// Empty when the pod fits; else the reason in upstream's words ("Insufficient cpu", "node(s) had untolerated taint
+// {...}").
 std::string filter(const core::Pod& pod, const NodeState& state, const std::vector<NodeState>& all);
 // Higher is better, 0 to 100 a plug-in, summed.
 int64_t score(const core::Pod& pod, const NodeState& state);

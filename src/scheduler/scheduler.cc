@@ -14,13 +14,18 @@ namespace {
 constexpr const char* kName = "default-scheduler";
 constexpr std::chrono::seconds kRetryUnschedulable{60};
 
-bool finished(const core::Pod& pod) { return pod.status.phase == "Succeeded" || pod.status.phase == "Failed"; }
+bool finished(const core::Pod& pod) {
+  return pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
+}
 
 }  // namespace
 
 struct Scheduler::State {
   explicit State(client::Client& a)
-      : api(a), pods(a), nodes(a), queue(a.executor(), "scheduler", [this](std::string key) { return schedule(std::move(key)); }, 1) {
+      : api(a),
+        pods(a),
+        nodes(a),
+        queue(a.executor(), "scheduler", [this](std::string key) { return schedule(std::move(key)); }, 1) {
     pods.on_change([this](const auto& before, const auto& after) {
       if (after && after->spec.nodeName.empty() && after->spec.schedulerName == kName) queue.add(key_of(*after));
       if (after && !after->spec.nodeName.empty()) assumed.erase(key_of(*after));
@@ -32,7 +37,8 @@ struct Scheduler::State {
       }
     });
     nodes.on_change([this](const auto& before, const auto& after) {
-      if (!before || !after || before->spec.unschedulable != after->spec.unschedulable || !schema::equal(before->spec, after->spec) || before->metadata.labels != after->metadata.labels ||
+      if (!before || !after || before->spec.unschedulable != after->spec.unschedulable ||
+          !schema::equal(before->spec, after->spec) || before->metadata.labels != after->metadata.labels ||
           before->status.allocatable.size() != after->status.allocatable.size()) {
         wake();
       }
@@ -73,7 +79,9 @@ struct Scheduler::State {
   Task<Result<client::WorkQueue::Outcome>> schedule(std::string key) {
     co_await nodes.wait_synced();
     auto pod = pods.get(key);
-    if (!pod || !pod->spec.nodeName.empty() || assumed.contains(key) || (pod->metadata.deletionTimestamp && !pod->metadata.deletionTimestamp->is_zero())) co_return client::WorkQueue::Outcome{};
+    if (!pod || !pod->spec.nodeName.empty() || assumed.contains(key) ||
+        (pod->metadata.deletionTimestamp && !pod->metadata.deletionTimestamp->is_zero()))
+      co_return client::WorkQueue::Outcome{};
     if (!pod->spec.schedulingGates.empty()) co_return client::WorkQueue::Outcome{};
     std::vector<NodeState> all = node_states();
     std::map<std::string, int> reasons;
@@ -104,19 +112,24 @@ struct Scheduler::State {
     binding.metadata.uid = pod->metadata.uid;
     binding.target.kind = "Node";
     binding.target.name = node;
-    std::string path = client::Client::object_path(*schema::find_resource("", "v1", "pods"), pod->metadata.namespace_, pod->metadata.name, "binding");
+    std::string path = client::Client::object_path(*schema::find_resource("", "v1", "pods"), pod->metadata.namespace_,
+                                                   pod->metadata.name, "binding");
     auto bound = co_await api.request("POST", path, schema::to_json(binding));
     if (!bound) {
       assumed.erase(key);
       if (bound.error().is("NotFound") || bound.error().is("Conflict")) co_return client::WorkQueue::Outcome{};
       co_return Error(bound.error());
     }
-    co_await event(pod, "Normal", "Scheduled", fmt::format("Successfully assigned {}/{} to {}", pod->metadata.namespace_, pod->metadata.name, node));
+    co_await event(
+        pod, "Normal", "Scheduled",
+        fmt::format("Successfully assigned {}/{} to {}", pod->metadata.namespace_, pod->metadata.name, node));
     co_return client::WorkQueue::Outcome{};
   }
 
-  Task<Result<client::WorkQueue::Outcome>> unschedulable(std::shared_ptr<const core::Pod> pod, std::map<std::string, int> reasons, size_t total) {
-    std::string message = total == 0 ? "no nodes available to schedule pods" : fmt::format("0/{} nodes are available: ", total);
+  Task<Result<client::WorkQueue::Outcome>> unschedulable(std::shared_ptr<const core::Pod> pod,
+                                                         std::map<std::string, int> reasons, size_t total) {
+    std::string message =
+        total == 0 ? "no nodes available to schedule pods" : fmt::format("0/{} nodes are available: ", total);
     bool first = true;
     for (const auto& [why, count] : reasons) {
       message += fmt::format("{}{} {}", first ? "" : ", ", count, why);
@@ -125,12 +138,15 @@ struct Scheduler::State {
     if (total > 0) message += ".";
     waiting.insert(key_of(*pod));
     for (const auto& c : pod->status.conditions) {
-      if (c.type == "PodScheduled" && c.status == "False" && c.message == message) co_return client::WorkQueue::Outcome{.again_after = kRetryUnschedulable};
+      if (c.type == "PodScheduled" && c.status == "False" && c.message == message)
+        co_return client::WorkQueue::Outcome{.again_after = kRetryUnschedulable};
     }
-    std::string condition = R"({"status":{"conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable","message":)";
+    std::string condition =
+        R"({"status":{"conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable","message":)";
     append_json_string(condition, message);
     condition += fmt::format(R"(,"lastTransitionTime":"{}"}}]}}}})", format_rfc3339(now()));
-    co_await api.patch<core::Pod>(pod->metadata.namespace_, pod->metadata.name, client::PatchType::StrategicMerge, condition, "status");
+    co_await api.patch<core::Pod>(pod->metadata.namespace_, pod->metadata.name, client::PatchType::StrategicMerge,
+                                  condition, "status");
     co_await event(pod, "Warning", "FailedScheduling", message);
     co_return client::WorkQueue::Outcome{.again_after = kRetryUnschedulable};
   }

@@ -1,8 +1,8 @@
 // Certificate requests: approval by rules, then signing by the authority of the signer's name.
 //
-// A kubelet's client certificate is approved when the requester may create certificatesigningrequests/nodeclient (or .../selfnodeclient for
-// its own). A serving certificate only for the node that asks: its name, and addresses that an administrator allowed or that the node's
-// connection came from; anything else waits for a person.
+// A kubelet's client certificate is approved when the requester may create certificatesigningrequests/nodeclient (or
+// .../selfnodeclient for its own). A serving certificate only for the node that asks: its name, and addresses that an
+// administrator allowed or that the node's connection came from; anything else waits for a person.
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -24,13 +24,17 @@ constexpr std::string_view kServing = "kubernetes.io/kubelet-serving";
 constexpr std::string_view kNodePrefix = "system:node:";
 constexpr std::chrono::hours kLifetime{24 * 365};
 
-bool has(const std::vector<std::string>& list, std::string_view wanted) { return std::find(list.begin(), list.end(), wanted) != list.end(); }
-
-bool has_condition(const Csr& csr, std::string_view type) {
-  return std::any_of(csr.status.conditions.begin(), csr.status.conditions.end(), [&](const auto& c) { return c.type == type; });
+bool has(const std::vector<std::string>& list, std::string_view wanted) {
+  return std::find(list.begin(), list.end(), wanted) != list.end();
 }
 
-bool only(const std::vector<std::string>& usages, std::initializer_list<std::string_view> allowed, std::string_view needed) {
+bool has_condition(const Csr& csr, std::string_view type) {
+  return std::any_of(csr.status.conditions.begin(), csr.status.conditions.end(),
+                     [&](const auto& c) { return c.type == type; });
+}
+
+bool only(const std::vector<std::string>& usages, std::initializer_list<std::string_view> allowed,
+          std::string_view needed) {
   for (const std::string& usage : usages) {
     if (std::find(allowed.begin(), allowed.end(), usage) == allowed.end()) return false;
   }
@@ -40,10 +44,13 @@ bool only(const std::vector<std::string>& usages, std::initializer_list<std::str
 bool in_cidr(const std::string& address, const std::string& cidr) {
   size_t slash = cidr.find('/');
   int bits = 0;
-  if (slash == std::string::npos || std::from_chars(cidr.data() + slash + 1, cidr.data() + cidr.size(), bits).ec != std::errc()) return false;
+  if (slash == std::string::npos ||
+      std::from_chars(cidr.data() + slash + 1, cidr.data() + cidr.size(), bits).ec != std::errc())
+    return false;
   unsigned char a[16], b[16];
   int family = cidr.find(':') == std::string::npos ? AF_INET : AF_INET6;
-  if (inet_pton(family, address.c_str(), a) != 1 || inet_pton(family, cidr.substr(0, slash).c_str(), b) != 1) return false;
+  if (inet_pton(family, address.c_str(), a) != 1 || inet_pton(family, cidr.substr(0, slash).c_str(), b) != 1)
+    return false;
   int size = family == AF_INET ? 32 : 128;
   if (bits < 0 || bits > size) return false;
   for (int i = 0; i < bits; ++i) {
@@ -55,7 +62,10 @@ bool in_cidr(const std::string& address, const std::string& cidr) {
 class CertificateController : public Controller {
  public:
   CertificateController(client::Client& api, Informers& informers, CertificateOptions options)
-      : api_(api), informers_(informers), options_(std::move(options)), queue_(api.executor(), "certificates", [this](std::string key) { return reconcile(std::move(key)); }) {
+      : api_(api),
+        informers_(informers),
+        options_(std::move(options)),
+        queue_(api.executor(), "certificates", [this](std::string key) { return reconcile(std::move(key)); }) {
     informers.requests.on_change([this](const auto&, const auto& after) {
       if (after) queue_.add(after->metadata.name);
     });
@@ -65,7 +75,9 @@ class CertificateController : public Controller {
  private:
   Task<Result<client::WorkQueue::Outcome>> reconcile(std::string name) {
     auto csr = informers_.requests.get("", name);
-    if (!csr || !csr->status.certificate.bytes.empty() || has_condition(*csr, "Denied") || has_condition(*csr, "Failed")) co_return client::WorkQueue::Outcome{};
+    if (!csr || !csr->status.certificate.bytes.empty() || has_condition(*csr, "Denied") ||
+        has_condition(*csr, "Failed"))
+      co_return client::WorkQueue::Outcome{};
     if (!has_condition(*csr, "Approved")) co_return co_await approve(*csr);
     co_return co_await sign(*csr);
   }
@@ -90,10 +102,14 @@ class CertificateController : public Controller {
     auto request = pki::parse_request(csr.spec.request.bytes);
     if (!request) co_return nothing;
     const std::string& name = request->subject.common_name;
-    bool node_subject = name.starts_with(kNodePrefix) && name.size() > kNodePrefix.size() && request->subject.organizations == std::vector<std::string>{"system:nodes"};
+    bool node_subject = name.starts_with(kNodePrefix) && name.size() > kNodePrefix.size() &&
+                        request->subject.organizations == std::vector<std::string>{"system:nodes"};
     if (csr.spec.signerName == kClientKubelet) {
-      if (!node_subject || !request->dns_names.empty() || !request->ip_addresses.empty() || !request->emails.empty() || !request->uris.empty()) co_return nothing;
-      if (!only(csr.spec.usages, {"key encipherment", "digital signature", "client auth"}, "client auth")) co_return nothing;
+      if (!node_subject || !request->dns_names.empty() || !request->ip_addresses.empty() || !request->emails.empty() ||
+          !request->uris.empty())
+        co_return nothing;
+      if (!only(csr.spec.usages, {"key encipherment", "digital signature", "client auth"}, "client auth"))
+        co_return nothing;
       bool own = csr.spec.username == name;
       RD_CO_TRY(bool allowed, co_await may(csr, own ? "selfnodeclient" : "nodeclient"));
       if (!allowed && own) {
@@ -104,10 +120,16 @@ class CertificateController : public Controller {
     }
     if (csr.spec.signerName == kServing) {
       if (!node_subject || csr.spec.username != name || !has(csr.spec.groups, "system:nodes")) co_return nothing;
-      if (!only(csr.spec.usages, {"key encipherment", "digital signature", "server auth"}, "server auth") || !request->emails.empty() || !request->uris.empty()) co_return nothing;
+      if (!only(csr.spec.usages, {"key encipherment", "digital signature", "server auth"}, "server auth") ||
+          !request->emails.empty() || !request->uris.empty())
+        co_return nothing;
       std::string why = refuse_serving(*request, name.substr(kNodePrefix.size()));
-      if (why.empty()) co_return co_await write_approval(csr, "Auto approving kubelet serving certificate: the node's own name and allowed addresses.");
-      if (reported_.insert(csr.metadata.name).second) log_warning("a kubelet's serving certificate waits for a person", {{"request", csr.metadata.name}, {"node", name}, {"why", why}});
+      if (why.empty())
+        co_return co_await write_approval(
+            csr, "Auto approving kubelet serving certificate: the node's own name and allowed addresses.");
+      if (reported_.insert(csr.metadata.name).second)
+        log_warning("a kubelet's serving certificate waits for a person",
+                    {{"request", csr.metadata.name}, {"node", name}, {"why", why}});
     }
     co_return nothing;
   }
@@ -119,7 +141,8 @@ class CertificateController : public Controller {
     }
     if (request.ip_addresses.empty() && request.dns_names.empty()) return "it names nothing";
     for (const std::string& address : request.ip_addresses) {
-      bool allowed = std::any_of(options_.node_address_allow.begin(), options_.node_address_allow.end(), [&](const std::string& cidr) { return in_cidr(address, cidr); });
+      bool allowed = std::any_of(options_.node_address_allow.begin(), options_.node_address_allow.end(),
+                                 [&](const std::string& cidr) { return in_cidr(address, cidr); });
       if (!allowed) return fmt::format("address {} is in no --node-address-allow network", address);
       for (const auto& [name, other] : informers_.nodes.objects()) {
         if (name == node) continue;
@@ -148,17 +171,22 @@ class CertificateController : public Controller {
 
   Task<Result<client::WorkQueue::Outcome>> sign(Csr csr) {
     client::WorkQueue::Outcome nothing;
-    bool client_kubelet = csr.spec.signerName == kClientKubelet, serving = csr.spec.signerName == kServing, client = csr.spec.signerName == kClient;
+    bool client_kubelet = csr.spec.signerName == kClientKubelet, serving = csr.spec.signerName == kServing,
+         client = csr.spec.signerName == kClient;
     if (!client_kubelet && !serving && !client) co_return nothing;
     auto request = pki::parse_request(csr.spec.request.bytes);
     std::string failure;
     if (!request) failure = request.error().message();
     // The rules that approval checked hold for what a person approved, too: a signer signs no more than its name says.
-    if (request && (client_kubelet || serving) && (!request->subject.common_name.starts_with(kNodePrefix) || request->subject.organizations != std::vector<std::string>{"system:nodes"})) {
+    if (request && (client_kubelet || serving) &&
+        (!request->subject.common_name.starts_with(kNodePrefix) ||
+         request->subject.organizations != std::vector<std::string>{"system:nodes"})) {
       failure = "the subject must be system:node:NAME in system:nodes";
     }
-    if (request && client && has(request->subject.organizations, "system:masters")) failure = "system:masters can't be requested";
-    if (request && serving && csr.spec.username != request->subject.common_name) failure = "a node may ask for its own serving certificate only";
+    if (request && client && has(request->subject.organizations, "system:masters"))
+      failure = "system:masters can't be requested";
+    if (request && serving && csr.spec.username != request->subject.common_name)
+      failure = "a node may ask for its own serving certificate only";
     if (!failure.empty()) {
       k8s::certificates::v1::CertificateSigningRequestCondition condition;
       condition.type = "Failed";
@@ -175,8 +203,11 @@ class CertificateController : public Controller {
       }
       wanted.usages = {serving ? pki::Usage::ServerAuth : pki::Usage::ClientAuth};
       wanted.lifetime = kLifetime;
-      if (csr.spec.expirationSeconds) wanted.lifetime = std::clamp<std::chrono::seconds>(std::chrono::seconds(*csr.spec.expirationSeconds), std::chrono::minutes(10), kLifetime);
-      RD_CO_TRY(csr.status.certificate.bytes, pki::sign_request(serving ? options_.kubelet_ca : options_.client_ca, csr.spec.request.bytes, wanted));
+      if (csr.spec.expirationSeconds)
+        wanted.lifetime = std::clamp<std::chrono::seconds>(std::chrono::seconds(*csr.spec.expirationSeconds),
+                                                           std::chrono::minutes(10), kLifetime);
+      RD_CO_TRY(csr.status.certificate.bytes,
+                pki::sign_request(serving ? options_.kubelet_ca : options_.client_ca, csr.spec.request.bytes, wanted));
     }
     auto written = co_await api_.update_status(std::move(csr));
     if (!written) co_return Error(written.error());

@@ -38,7 +38,8 @@ int64_t revision_of(const meta::ObjectMeta& metadata) {
   return it == metadata.annotations.end() ? 0 : std::atoll(it->second.c_str());
 }
 
-void set_condition(apps::DeploymentStatus& status, std::string type, bool yes, std::string reason, std::string message) {
+void set_condition(apps::DeploymentStatus& status, std::string type, bool yes, std::string reason,
+                   std::string message) {
   apps::DeploymentCondition* found = nullptr;
   for (auto& c : status.conditions) {
     if (c.type == type) found = &c;
@@ -59,7 +60,9 @@ void set_condition(apps::DeploymentStatus& status, std::string type, bool yes, s
 class DeploymentController : public Controller {
  public:
   DeploymentController(client::Client& api, Informers& informers)
-      : api_(api), informers_(informers), queue_(api.executor(), "deployment", [this](std::string key) { return reconcile(std::move(key)); }) {
+      : api_(api),
+        informers_(informers),
+        queue_(api.executor(), "deployment", [this](std::string key) { return reconcile(std::move(key)); }) {
     informers.deployments.on_change([this](const auto&, const auto& after) {
       if (after) queue_.add(after->metadata.namespace_ + "/" + after->metadata.name);
     });
@@ -80,7 +83,8 @@ class DeploymentController : public Controller {
     SetPtr fresh;
     std::vector<SetPtr> old;
     for (auto it = informers_.replica_sets.objects().lower_bound(d->metadata.namespace_ + "/");
-         it != informers_.replica_sets.objects().end() && it->second->metadata.namespace_ == d->metadata.namespace_; ++it) {
+         it != informers_.replica_sets.objects().end() && it->second->metadata.namespace_ == d->metadata.namespace_;
+         ++it) {
       const auto* owner = controller_of(it->second->metadata);
       if (owner == nullptr || owner->uid != d->metadata.uid) continue;
       if (!fresh && same_template(it->second->spec.template_, d->spec.template_)) {
@@ -89,7 +93,8 @@ class DeploymentController : public Controller {
         old.push_back(it->second);
       }
     }
-    std::sort(old.begin(), old.end(), [](const SetPtr& a, const SetPtr& b) { return revision_of(a->metadata) < revision_of(b->metadata); });
+    std::sort(old.begin(), old.end(),
+              [](const SetPtr& a, const SetPtr& b) { return revision_of(a->metadata) < revision_of(b->metadata); });
     int64_t newest = 0;
     for (const SetPtr& set : old) newest = std::max(newest, revision_of(set->metadata));
     int32_t wanted = d->spec.replicas.value_or(1);
@@ -100,7 +105,9 @@ class DeploymentController : public Controller {
       unavailable = d->spec.strategy.rollingUpdate->maxUnavailable.value_or(unavailable);
     }
     Bounds bounds = recreate ? Bounds{0, wanted} : resolve_bounds(surge, unavailable, wanted);
-    auto size_of = [](const SetPtr& set) { return SetSize{set->spec.replicas.value_or(1), set->status.availableReplicas}; };
+    auto size_of = [](const SetPtr& set) {
+      return SetSize{set->spec.replicas.value_or(1), set->status.availableReplicas};
+    };
     std::vector<SetSize> old_sizes;
     int32_t old_pods = 0;
     for (const SetPtr& set : old) {
@@ -113,24 +120,32 @@ class DeploymentController : public Controller {
     }
     if (fresh) {
       // A roll-back takes an old set up again: it becomes the newest revision.
-      int64_t revision = std::max(revision_of(fresh->metadata), newest + (newest >= revision_of(fresh->metadata) ? 1 : 0));
-      int32_t size = recreate ? (old_pods == 0 ? wanted : fresh->spec.replicas.value_or(1)) : next_new_size(wanted, size_of(fresh), old_sizes, bounds);
+      int64_t revision =
+          std::max(revision_of(fresh->metadata), newest + (newest >= revision_of(fresh->metadata) ? 1 : 0));
+      int32_t size = recreate ? (old_pods == 0 ? wanted : fresh->spec.replicas.value_or(1))
+                              : next_new_size(wanted, size_of(fresh), old_sizes, bounds);
       if (d->spec.paused) size = old.empty() ? wanted : fresh->spec.replicas.value_or(1);
       RD_CO_TRYV(co_await resize(fresh, size, wanted + bounds.max_surge, wanted, revision));
       if (revision_of(d->metadata) != revision) {
-        std::string patch = fmt::format(R"({{"metadata":{{"annotations":{{"{}":"{}"}}}}}})", kRevision, revision);
-        RD_CO_TRYV(co_await api_.patch<apps::Deployment>(d->metadata.namespace_, d->metadata.name, client::PatchType::Merge, patch));
+        apps::Deployment annotated = *d;
+        annotated.metadata.annotations[kRevision] = std::to_string(revision);
+        RD_CO_TRYV(co_await api_.update(std::move(annotated)));
+        co_return done;  // the change comes back through the informer
       }
     }
     if (!d->spec.paused) {
-      std::vector<int32_t> next = recreate ? std::vector<int32_t>(old.size(), 0) : next_old_sizes(wanted, fresh ? size_of(fresh) : SetSize{}, old_sizes, bounds);
-      for (size_t i = 0; i < old.size(); ++i) RD_CO_TRYV(co_await resize(old[i], next[i], wanted + bounds.max_surge, wanted, 0));
+      std::vector<int32_t> next = recreate
+                                      ? std::vector<int32_t>(old.size(), 0)
+                                      : next_old_sizes(wanted, fresh ? size_of(fresh) : SetSize{}, old_sizes, bounds);
+      for (size_t i = 0; i < old.size(); ++i)
+        RD_CO_TRYV(co_await resize(old[i], next[i], wanted + bounds.max_surge, wanted, 0));
       RD_CO_TRYV(co_await clean_up(*d, old));
     }
     co_return co_await write_status(d, fresh, old, wanted, bounds);
   }
 
-  Task<Result<client::WorkQueue::Outcome>> create_set(apps::Deployment d, int32_t size, int64_t revision, int32_t most) {
+  Task<Result<client::WorkQueue::Outcome>> create_set(apps::Deployment d, int32_t size, int64_t revision,
+                                                      int32_t most) {
     apps::ReplicaSet rs;
     std::string hash = template_hash(d.spec.template_, d.status.collisionCount.value_or(0));
     rs.metadata.name = d.metadata.name + "-" + hash;
@@ -183,15 +198,19 @@ class DeploymentController : public Controller {
 
   Task<Result<void>> clean_up(apps::Deployment d, std::vector<SetPtr> old) {
     int32_t keep = d.spec.revisionHistoryLimit.value_or(10);
-    std::erase_if(old, [](const SetPtr& set) { return set->spec.replicas.value_or(1) != 0 || set->status.replicas != 0 || is_deleting(set->metadata); });
+    std::erase_if(old, [](const SetPtr& set) {
+      return set->spec.replicas.value_or(1) != 0 || set->status.replicas != 0 || is_deleting(set->metadata);
+    });
     for (int32_t i = 0; i + keep < static_cast<int32_t>(old.size()); ++i) {
-      auto gone = co_await api_.remove<apps::ReplicaSet>(old[static_cast<size_t>(i)]->metadata.namespace_, old[static_cast<size_t>(i)]->metadata.name);
+      auto gone = co_await api_.remove<apps::ReplicaSet>(old[static_cast<size_t>(i)]->metadata.namespace_,
+                                                         old[static_cast<size_t>(i)]->metadata.name);
       if (!gone && !gone.error().is("NotFound")) co_return Error(gone.error());
     }
     co_return Result<void>{};
   }
 
-  Task<Result<client::WorkQueue::Outcome>> write_status(std::shared_ptr<const apps::Deployment> d, SetPtr fresh, std::vector<SetPtr> old, int32_t wanted, Bounds bounds) {
+  Task<Result<client::WorkQueue::Outcome>> write_status(std::shared_ptr<const apps::Deployment> d, SetPtr fresh,
+                                                        std::vector<SetPtr> old, int32_t wanted, Bounds bounds) {
     apps::DeploymentStatus status = d->status;
     status.observedGeneration = d->metadata.generation;
     status.replicas = status.readyReplicas = status.availableReplicas = status.updatedReplicas = 0;
@@ -206,13 +225,16 @@ class DeploymentController : public Controller {
     }
     status.unavailableReplicas = std::max(0, std::max(status.replicas, wanted) - status.availableReplicas);
     bool available = status.availableReplicas >= wanted - bounds.max_unavailable;
-    set_condition(status, "Available", available, available ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
-                  available ? "Deployment has minimum availability." : "Deployment does not have minimum availability.");
+    set_condition(
+        status, "Available", available, available ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
+        available ? "Deployment has minimum availability." : "Deployment does not have minimum availability.");
     client::WorkQueue::Outcome outcome;
     if (fresh && !d->spec.paused) {
-      bool complete = status.updatedReplicas == wanted && status.replicas == wanted && status.availableReplicas == wanted;
+      bool complete =
+          status.updatedReplicas == wanted && status.replicas == wanted && status.availableReplicas == wanted;
       std::string name = fresh->metadata.name;
-      bool moved = status.updatedReplicas > d->status.updatedReplicas || status.availableReplicas > d->status.availableReplicas || status.replicas < d->status.replicas ||
+      bool moved = status.updatedReplicas > d->status.updatedReplicas ||
+                   status.availableReplicas > d->status.availableReplicas || status.replicas < d->status.replicas ||
                    status.observedGeneration != d->status.observedGeneration;
       const apps::DeploymentCondition* progress = nullptr;
       for (const auto& c : status.conditions) {
@@ -220,14 +242,19 @@ class DeploymentController : public Controller {
       }
       auto limit = std::chrono::seconds(d->spec.progressDeadlineSeconds.value_or(600));
       if (complete) {
-        set_condition(status, "Progressing", true, "NewReplicaSetAvailable", fmt::format("ReplicaSet \"{}\" has successfully progressed.", name));
+        set_condition(status, "Progressing", true, "NewReplicaSetAvailable",
+                      fmt::format("ReplicaSet \"{}\" has successfully progressed.", name));
       } else if (progress == nullptr || moved || progress->reason == "NewReplicaSetAvailable") {
-        set_condition(status, "Progressing", true, "ReplicaSetUpdated", fmt::format("ReplicaSet \"{}\" is progressing.", name));
+        set_condition(status, "Progressing", true, "ReplicaSetUpdated",
+                      fmt::format("ReplicaSet \"{}\" is progressing.", name));
         outcome.again_after = limit;
       } else if (now() - progress->lastUpdateTime.at > limit) {
-        set_condition(status, "Progressing", false, "ProgressDeadlineExceeded", fmt::format("ReplicaSet \"{}\" has timed out progressing.", name));
+        set_condition(status, "Progressing", false, "ProgressDeadlineExceeded",
+                      fmt::format("ReplicaSet \"{}\" has timed out progressing.", name));
       } else {
-        outcome.again_after = std::chrono::duration_cast<std::chrono::milliseconds>(progress->lastUpdateTime.at + limit - now()) + std::chrono::seconds(1);
+        outcome.again_after =
+            std::chrono::duration_cast<std::chrono::milliseconds>(progress->lastUpdateTime.at + limit - now()) +
+            std::chrono::seconds(1);
       }
     }
     if (schema::equal(status, d->status)) co_return outcome;
@@ -245,6 +272,8 @@ class DeploymentController : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_deployment(client::Client& api, Informers& informers) { return std::make_unique<DeploymentController>(api, informers); }
+std::unique_ptr<Controller> make_deployment(client::Client& api, Informers& informers) {
+  return std::make_unique<DeploymentController>(api, informers);
+}
 
 }  // namespace redoubt::controllers

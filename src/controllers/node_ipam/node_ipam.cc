@@ -14,7 +14,9 @@ constexpr int kNodeBits = 24;  // a /24 a node, upstream's default
 class NodeIpamController : public Controller {
  public:
   NodeIpamController(client::Client& api, Informers& informers, std::string cidr)
-      : api_(api), informers_(informers), queue_(api.executor(), "nodeipam", [this](std::string key) { return reconcile(std::move(key)); }, 1) {
+      : api_(api),
+        informers_(informers),
+        queue_(api.executor(), "nodeipam", [this](std::string key) { return reconcile(std::move(key)); }, 1) {
     size_t slash = cidr.find('/');
     in_addr raw{};
     inet_pton(AF_INET, cidr.substr(0, slash).c_str(), &raw);

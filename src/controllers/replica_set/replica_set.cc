@@ -12,7 +12,9 @@ constexpr int kBurst = 500;
 class ReplicaSetController : public Controller {
  public:
   ReplicaSetController(client::Client& api, Informers& informers)
-      : api_(api), informers_(informers), queue_(api.executor(), "replicaset", [this](std::string key) { return reconcile(std::move(key)); }) {
+      : api_(api),
+        informers_(informers),
+        queue_(api.executor(), "replicaset", [this](std::string key) { return reconcile(std::move(key)); }) {
     informers.replica_sets.on_change([this](const auto&, const auto& after) {
       if (after) queue_.add(key_of(*after));
     });
@@ -40,7 +42,8 @@ class ReplicaSetController : public Controller {
       co_return client::WorkQueue::Outcome{};
     }
     std::vector<std::shared_ptr<const core::Pod>> pods;
-    for (auto it = informers_.pods.objects().lower_bound(rs->metadata.namespace_ + "/"); it != informers_.pods.objects().end() && it->second->metadata.namespace_ == rs->metadata.namespace_; ++it) {
+    for (auto it = informers_.pods.objects().lower_bound(rs->metadata.namespace_ + "/");
+         it != informers_.pods.objects().end() && it->second->metadata.namespace_ == rs->metadata.namespace_; ++it) {
       const auto* owner = controller_of(it->second->metadata);
       if (owner != nullptr && owner->uid == rs->metadata.uid && is_active(*it->second)) pods.push_back(it->second);
     }
@@ -77,7 +80,8 @@ class ReplicaSetController : public Controller {
       auto made = co_await api_.create(pod);
       if (!made) co_return Error(made.error());
       // The informer may have been faster.
-      if (!informers_.pods.get(made->metadata.namespace_, made->metadata.name)) expected_[key].insert("+" + made->metadata.name);
+      if (!informers_.pods.get(made->metadata.namespace_, made->metadata.name))
+        expected_[key].insert("+" + made->metadata.name);
     }
     co_return Result<void>{};
   }
@@ -85,7 +89,9 @@ class ReplicaSetController : public Controller {
   // First those that are of least use: not scheduled, then not running, then not ready, then the youngest.
   Task<Result<void>> delete_pods(apps::ReplicaSet rs, std::vector<std::shared_ptr<const core::Pod>> pods, int count) {
     std::string key = key_of(rs);
-    auto rank = [](const core::Pod& pod) { return std::make_tuple(!pod.spec.nodeName.empty(), pod.status.phase == "Running", is_ready(pod)); };
+    auto rank = [](const core::Pod& pod) {
+      return std::make_tuple(!pod.spec.nodeName.empty(), pod.status.phase == "Running", is_ready(pod));
+    };
     std::stable_sort(pods.begin(), pods.end(), [&](const auto& a, const auto& b) {
       if (rank(*a) != rank(*b)) return rank(*a) < rank(*b);
       return a->metadata.creationTimestamp > b->metadata.creationTimestamp;
@@ -93,7 +99,8 @@ class ReplicaSetController : public Controller {
     for (int i = 0; i < count && i < static_cast<int>(pods.size()); ++i) {
       const auto& pod = pods[static_cast<size_t>(i)];
       expected_[key].insert("-" + pod->metadata.name);
-      auto gone = co_await api_.remove<core::Pod>(pod->metadata.namespace_, pod->metadata.name, {.uid = pod->metadata.uid});
+      auto gone =
+          co_await api_.remove<core::Pod>(pod->metadata.namespace_, pod->metadata.name, {.uid = pod->metadata.uid});
       if (!gone) {
         expected_[key].erase("-" + pod->metadata.name);
         if (!gone.error().is("NotFound") && !gone.error().is("Conflict")) co_return Error(gone.error());
@@ -102,16 +109,18 @@ class ReplicaSetController : public Controller {
     co_return Result<void>{};
   }
 
-  Task<Result<client::WorkQueue::Outcome>> write_status(apps::ReplicaSet rs, std::vector<std::shared_ptr<const core::Pod>> pods) {
+  Task<Result<client::WorkQueue::Outcome>> write_status(apps::ReplicaSet rs,
+                                                        std::vector<std::shared_ptr<const core::Pod>> pods) {
     apps::ReplicaSetStatus status = rs.status;
     status.replicas = static_cast<int32_t>(pods.size());
     status.readyReplicas = status.availableReplicas = status.fullyLabeledReplicas = 0;
     client::WorkQueue::Outcome outcome;
     for (const auto& pod : pods) {
-      bool labelled = std::all_of(rs.spec.template_.metadata.labels.begin(), rs.spec.template_.metadata.labels.end(), [&](const auto& l) {
-        auto it = pod->metadata.labels.find(l.first);
-        return it != pod->metadata.labels.end() && it->second == l.second;
-      });
+      bool labelled = std::all_of(rs.spec.template_.metadata.labels.begin(), rs.spec.template_.metadata.labels.end(),
+                                  [&](const auto& l) {
+                                    auto it = pod->metadata.labels.find(l.first);
+                                    return it != pod->metadata.labels.end() && it->second == l.second;
+                                  });
       if (labelled) ++status.fullyLabeledReplicas;
       if (!is_ready(*pod)) continue;
       ++status.readyReplicas;
@@ -121,7 +130,8 @@ class ReplicaSetController : public Controller {
       }
       for (const auto& condition : pod->status.conditions) {
         if (condition.type != "Ready") continue;
-        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(condition.lastTransitionTime.at + std::chrono::seconds(rs.spec.minReadySeconds) - now());
+        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            condition.lastTransitionTime.at + std::chrono::seconds(rs.spec.minReadySeconds) - now());
         if (left.count() <= 0) {
           ++status.availableReplicas;
         } else if (!outcome.again_after || left < *outcome.again_after) {
@@ -140,11 +150,14 @@ class ReplicaSetController : public Controller {
   client::Client& api_;
   Informers& informers_;
   client::WorkQueue queue_;
-  std::map<std::string, std::set<std::string>> expected_;  // "+NAME" made, "-NAME" deleted, not yet seen by the informer
+  std::map<std::string, std::set<std::string>>
+      expected_;  // "+NAME" made, "-NAME" deleted, not yet seen by the informer
 };
 
 }  // namespace
 
-std::unique_ptr<Controller> make_replica_set(client::Client& api, Informers& informers) { return std::make_unique<ReplicaSetController>(api, informers); }
+std::unique_ptr<Controller> make_replica_set(client::Client& api, Informers& informers) {
+  return std::make_unique<ReplicaSetController>(api, informers);
+}
 
 }  // namespace redoubt::controllers

@@ -9,12 +9,16 @@ constexpr const char* kName = "kube-root-ca.crt";
 class RootCaController : public Controller {
  public:
   RootCaController(client::Client& api, Informers& informers, std::string ca_pem)
-      : api_(api), informers_(informers), ca_pem_(std::move(ca_pem)), config_maps_(api, "", client::ListOptions{.field_selector = std::string("metadata.name=") + kName}),
+      : api_(api),
+        informers_(informers),
+        ca_pem_(std::move(ca_pem)),
+        config_maps_(api, "", client::ListOptions{.field_selector = std::string("metadata.name=") + kName}),
         queue_(api.executor(), "root-ca", [this](std::string key) { return reconcile(std::move(key)); }) {
     informers.namespaces.on_change([this](const auto&, const auto& after) {
       if (after) queue_.add(after->metadata.name);
     });
-    config_maps_.on_change([this](const auto& before, const auto& after) { queue_.add((after ? after : before)->metadata.namespace_); });
+    config_maps_.on_change(
+        [this](const auto& before, const auto& after) { queue_.add((after ? after : before)->metadata.namespace_); });
   }
   Task<void> run() override {
     Scope scope(api_.executor(), "root-ca");
@@ -43,10 +47,12 @@ class RootCaController : public Controller {
     if (there) map = *there;
     map.metadata.name = kName;
     map.metadata.namespace_ = ns;
-    map.metadata.annotations["kubernetes.io/description"] = "The CA bundle that verifies the API server from inside the cluster; kept up to date, do not edit.";
+    map.metadata.annotations["kubernetes.io/description"] =
+        "The CA bundle that verifies the API server from inside the cluster; kept up to date, do not edit.";
     map.data = std::move(wanted);
     auto written = there ? co_await api_.update(std::move(map)) : co_await api_.create(std::move(map));
-    if (!written && written.error().code() != 403 && !written.error().is("AlreadyExists")) co_return Error(written.error());
+    if (!written && written.error().code() != 403 && !written.error().is("AlreadyExists"))
+      co_return Error(written.error());
     co_return client::WorkQueue::Outcome{};
   }
   client::Client& api_;
@@ -58,6 +64,8 @@ class RootCaController : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem) { return std::make_unique<RootCaController>(api, informers, std::move(ca_pem)); }
+std::unique_ptr<Controller> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem) {
+  return std::make_unique<RootCaController>(api, informers, std::move(ca_pem));
+}
 
 }  // namespace redoubt::controllers

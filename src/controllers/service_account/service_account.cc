@@ -7,7 +7,9 @@ namespace {
 class ServiceAccountController : public Controller {
  public:
   ServiceAccountController(client::Client& api, Informers& informers)
-      : api_(api), informers_(informers), queue_(api.executor(), "serviceaccount", [this](std::string key) { return reconcile(std::move(key)); }) {
+      : api_(api),
+        informers_(informers),
+        queue_(api.executor(), "serviceaccount", [this](std::string key) { return reconcile(std::move(key)); }) {
     informers.namespaces.on_change([this](const auto&, const auto& after) {
       if (after) queue_.add(after->metadata.name);
     });
@@ -21,7 +23,8 @@ class ServiceAccountController : public Controller {
   Task<Result<client::WorkQueue::Outcome>> reconcile(std::string ns) {
     co_await informers_.service_accounts.wait_synced();
     auto there = informers_.namespaces.get("", ns);
-    if (!there || there->status.phase == "Terminating" || informers_.service_accounts.get(ns, "default")) co_return client::WorkQueue::Outcome{};
+    if (!there || there->status.phase == "Terminating" || informers_.service_accounts.get(ns, "default"))
+      co_return client::WorkQueue::Outcome{};
     core::ServiceAccount account;
     account.metadata.name = "default";
     account.metadata.namespace_ = ns;
@@ -36,6 +39,8 @@ class ServiceAccountController : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_service_account(client::Client& api, Informers& informers) { return std::make_unique<ServiceAccountController>(api, informers); }
+std::unique_ptr<Controller> make_service_account(client::Client& api, Informers& informers) {
+  return std::make_unique<ServiceAccountController>(api, informers);
+}
 
 }  // namespace redoubt::controllers

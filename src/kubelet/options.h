@@ -1,0 +1,31 @@
+// What a kubelet is told, under upstream's names where the meaning is the same.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace redoubt::kubelet {
+
+struct Options {
+  std::string node_name;                              // --hostname-override; default: the host's name
+  std::string node_ip;                                // --node-ip
+  std::string root_dir = "/var/lib/redoubt/kubelet";  // pods' volumes, certificates
+  std::string run_dir = "/run/redoubt";
+  std::string pod_logs_dir = "/var/log/pods";
+  std::string address = "0.0.0.0";
+  uint16_t port = 10250;
+  std::string container_runtime_endpoint;  // unix socket path
+  std::string pod_infra_container_image = "registry.k8s.io/pause:3.10";
+  bool manage_containerd = false;  // start a containerd of its own under run_dir and root_dir
+  bool manage_network = true;      // write a CNI configuration from the node's podCIDR
+  std::string cni_bin_dir = "/usr/lib/cni";
+  std::string cluster_domain = "cluster.local";
+  std::string cluster_dns;  // address of the cluster's DNS, when there is one
+  // How to reach the API server, and how to be let in the first time.
+  std::string server;  // "https://10.0.0.1:6443"
+  std::string bootstrap_token;
+  std::vector<std::string> ca_hashes;  // "sha256:..."
+  std::string service_host;            // the `kubernetes` Service's virtual address, for containers' environment
+};
+
+}  // namespace redoubt::kubelet
