@@ -61,17 +61,41 @@ std::vector<PolicyRule> Authorizer::rules_for(const UserInfo& user, std::string_
   return out;
 }
 
+namespace {
+
+// Lists and rules as upstream prints them: ["a" "b"], {APIGroups:[""], Resources:["pods"], Verbs:["get"]}.
+std::string quoted(const std::vector<std::string>& list) {
+  std::string out = "[";
+  for (const std::string& item : list) out += fmt::format("{}\"{}\"", out.size() > 1 ? " " : "", item);
+  return out + "]";
+}
+
+std::string shown(const PolicyRule& rule) {
+  std::string out = "{";
+  auto add = [&](const char* name, const std::vector<std::string>& list) {
+    if (!list.empty()) out += fmt::format("{}{}:{}", out.size() > 1 ? ", " : "", name, quoted(list));
+  };
+  add("APIGroups", rule.apiGroups);
+  add("Resources", rule.resources);
+  add("NonResourceURLs", rule.nonResourceURLs);
+  add("ResourceNames", rule.resourceNames);
+  add("Verbs", rule.verbs);
+  return out + "}";
+}
+
+}  // namespace
+
 Result<void> Authorizer::may_grant(const UserInfo& user, std::string_view ns,
                                    const std::vector<PolicyRule>& rules) const {
   std::vector<PolicyRule> owned = rules_for(user, ns);
+  std::string missing;
   for (const PolicyRule& rule : rules) {
-    if (covers(owned, rule)) continue;
-    return forbidden(
-        {}, "",
-        fmt::format("user \"{}\" (groups={}) is attempting to grant RBAC permissions not currently held: {}", user.name,
-                    fmt::format("[{}]", fmt::join(user.groups, " ")), schema::to_json(rule)));
+    if (!covers(owned, rule)) missing += "\n" + shown(rule);
   }
-  return {};
+  if (missing.empty()) return {};
+  return forbidden({}, "",
+                   fmt::format("user \"{}\" (groups={}) is attempting to grant RBAC permissions not currently held:{}",
+                               user.name, quoted(user.groups), missing));
 }
 
 std::vector<PolicyRule> Authorizer::rules_of_role(std::string_view kind, std::string_view name,

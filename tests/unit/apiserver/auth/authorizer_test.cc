@@ -153,6 +153,11 @@ TEST_F(Authorization, LetsNobodyGrantWhatTheyDoNotHave) {
   EXPECT_FALSE(authorizer.may_grant(jane, "a", {rule({"get"}, {"*"}, {"deployments"})}));
   EXPECT_FALSE(authorizer.may_grant(jane, "a", {rule({"get"}, {"apps"}, {"*"})}));
   EXPECT_FALSE(authorizer.may_grant(jane, "a", {rule({"get"}, {"apps"}, {"deployments/scale"})}));
+  auto denied = authorizer.may_grant(jane, "a", {rule({"get"}, {""}, {"secrets", "pods"})});
+  EXPECT_TRUE(denied.error().message().ends_with(
+      "user \"jane\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n"
+      "{APIGroups:[\"\"], Resources:[\"secrets\" \"pods\"], Verbs:[\"get\"]}"))
+      << denied.error().message();
   EXPECT_TRUE(authorizer.may_grant(user("root", {"system:masters"}), "", {rule({"*"}, {"*"}, {"*"})}));
 }
 
