@@ -30,12 +30,15 @@ class Bytes {
     size_t size = owner->size();
     return Bytes(std::move(owner), data, size);
   }
-  // `text` must live for ever (a literal, a table in the binary).
+  // `text` must live for ever (a literal, a table in the binary), or, as a piece of a write, until that completes.
   static Bytes of_static(std::string_view text) { return Bytes(nullptr, text.data(), text.size()); }
   // `data` must live as long as `owner`.
   static Bytes share(std::shared_ptr<const void> owner, std::string_view text) {
     return Bytes(std::move(owner), text.data(), text.size());
   }
+
+  // What may be held on to: itself when it owns its memory, else a copy.
+  Bytes kept() const { return owner_ ? *this : copy(view()); }
 
   const char* data() const { return data_; }
   size_t size() const { return size_; }

@@ -544,7 +544,10 @@ class Http2Tunnel : public Stream {
     left_ = left_.slice(n);
     co_return n;
   }
-  Task<Result<void>> write(BytesList pieces) override { return stream_->write(std::move(pieces)); }
+  Task<Result<void>> write(BytesList pieces) override {
+    for (Bytes& piece : pieces) piece = piece.kept();
+    return stream_->write(std::move(pieces));
+  }
   Task<Result<void>> shutdown_write() override {
     stream_->finish({});
     co_return Result<void>{};

@@ -168,6 +168,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<Result<void>> write(std::shared_ptr<StreamState> state, BytesList pieces) {
     auto self = shared_from_this();
     for (Bytes& piece : pieces) {
+      piece = piece.kept();
       for (size_t at = 0; at < piece.size();) {
         while (out_bytes_ >= kSpdyOutBytes && !ended_ && !state->broken && !state->out_ended) co_await written_.wait();
         if (state->broken) co_return Error(*state->broken);

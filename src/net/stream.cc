@@ -93,7 +93,7 @@ class PipeEnd : public Stream {
       while (out->size >= out->limit && !out->aborted) co_await out->changed.wait();
       if (out->aborted || out->ended) co_return service_unavailable("the pipe's other end is gone");
       out->size += piece.size();
-      out->queue.push_back(std::move(piece));
+      out->queue.push_back(piece.kept());
       out->changed.notify();
     }
     co_return Result<void>{};

@@ -23,7 +23,8 @@ class Stream {
   // Reads at least one byte, at most into.size(); 0 means that the peer ended its direction. Errors: the transport's
   // (ServiceUnavailable with what happened).
   virtual Task<Result<size_t>> read_some(std::span<char> into) = 0;
-  // Writes all pieces, in order, or fails.
+  // Writes all pieces, in order, or fails. Memory that a piece does not own is good until then only: who holds on to
+  // pieces after completing takes Bytes::kept().
   virtual Task<Result<void>> write(BytesList pieces) = 0;
   // Ends our direction (FIN, END_STREAM, close_notify); the peer can still send.
   virtual Task<Result<void>> shutdown_write() = 0;
