@@ -159,6 +159,8 @@ Task<Result<void>> Registration::write_status() {
   auto present = std::chrono::steady_clock::now();
   if (text == last_written_ && present - written_at_ < kStatusAtLeastEvery) co_return Result<void>{};
   node.status = std::move(fresh);
+  // The status is the kubelet's alone: what others change beside it is no conflict.
+  node.metadata.resourceVersion.clear();
   RD_CO_TRYV(co_await api_.update_status(std::move(node)));
   last_written_ = std::move(text);
   written_at_ = present;
