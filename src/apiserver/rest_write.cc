@@ -166,6 +166,10 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
     RD_CO_TRYV(admission_.validate(c, object, Value()));
     ServiceIps::Reservation reservation;
     if (resource.name == "services" && resource.group.empty()) {
+      // What exists holds its address already: that it exists is the better answer.
+      if (store_.snapshot(resource.storage_prefix)->find(storage_key(resource, c.info.namespace_, name))) {
+        co_return already_exists(c.group_resource(), name);
+      }
       RD_CO_TRY(reservation, service_ips_.assign(object, Value(), arena));
     }
     auto record = make_record(object, stored_version(resource), arena);

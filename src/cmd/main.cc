@@ -70,7 +70,9 @@ void add_agent_flags(CLI::App& app, kubelet::Options& options, std::string& run_
   app.add_option("--kubelet-address", options.address, "address of the kubelet's HTTPS API")->capture_default_str();
   app.add_option("--kubelet-port", options.port, "port of the kubelet's HTTPS API")->capture_default_str();
   app.add_option("--container-runtime-endpoint", options.container_runtime_endpoint, "the runtime's unix socket");
-  app.add_option("--pod-infra-container-image", options.pod_infra_container_image, "the image that holds a pod's namespaces")->capture_default_str();
+  app.add_option("--pod-infra-container-image", options.pod_infra_container_image,
+                 "the image that holds a pod's namespaces")
+      ->capture_default_str();
   app.add_flag("--manage-containerd", options.manage_containerd, "run a containerd of the node's own");
   app.add_option("--cni-bin-dir", options.cni_bin_dir, "where CNI plug-ins are")->capture_default_str();
   app.add_option("--pod-logs-dir", options.pod_logs_dir, "where containers' logs go")->capture_default_str();
@@ -95,10 +97,12 @@ int main(int argc, char** argv) {
   add_server_flags(*up, server_options);
   add_agent_flags(*up, agent_options, run_dir);
   CLI::App* agent = app.add_subcommand("agent", "a node: joins a server and runs pods");
-  agent->add_option("--data-dir", server_options.data_dir, "where certificates and pods' volumes are kept")->capture_default_str();
+  agent->add_option("--data-dir", server_options.data_dir, "where certificates and pods' volumes are kept")
+      ->capture_default_str();
   agent->add_option("--server", agent_options.server, "the API server's URL")->required();
   agent->add_option("--token", agent_options.bootstrap_token, "bootstrap token, for the first start");
-  agent->add_option("--discovery-token-ca-cert-hash", agent_options.ca_hashes, "sha256:HEX of the cluster's CA, for the first start");
+  agent->add_option("--discovery-token-ca-cert-hash", agent_options.ca_hashes,
+                    "sha256:HEX of the cluster's CA, for the first start");
   add_agent_flags(*agent, agent_options, run_dir);
   CLI::App* reset = app.add_subcommand("reset", "remove what a node left: pods, containerd, mounts, interfaces");
   reset->add_option("--data-dir", server_options.data_dir)->capture_default_str();

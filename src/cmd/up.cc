@@ -51,7 +51,8 @@ Result<void> reset_machine(const kubelet::Options& options) {
   RD_TRYV(kubelet::reset_node(options));
   // Nothing to remove is fine: these only fail then.
   std::string bridge = fmt::format("ip link delete {} 2>/dev/null", kubelet::kBridge);
-  for (const char* command : {bridge.c_str(), "nft delete table ip redoubt-proxy 2>/dev/null", "nft delete table ip6 redoubt-proxy 2>/dev/null"}) {
+  for (const char* command : {bridge.c_str(), "nft delete table ip redoubt-proxy 2>/dev/null",
+                              "nft delete table ip6 redoubt-proxy 2>/dev/null"}) {
     [[maybe_unused]] int ignored = std::system(command);
   }
   return {};

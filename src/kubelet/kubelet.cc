@@ -30,7 +30,8 @@ std::string upper(std::string text) {
 
 class KubeletImpl : public Kubelet {
  public:
-  explicit KubeletImpl(Options options) : options_(std::move(options)), loops_(1, "kubelet"), relist_now_(loops_.executor(0)) {}
+  explicit KubeletImpl(Options options)
+      : options_(std::move(options)), loops_(1, "kubelet"), relist_now_(loops_.executor(0)) {}
 
   ~KubeletImpl() override {
     std::promise<void> done;
@@ -78,11 +79,18 @@ class KubeletImpl : public Kubelet {
     volumes_ = std::make_unique<Volumes>(*api_, options_);
     registration_ = std::make_unique<Registration>(*api_, *runtime_, options_);
     RD_CO_TRY(std::string pod_cidr, co_await registration_->register_node());
-    if (options_.manage_network) RD_CO_TRYV(write_cni_config(cni_conf_dir(options_), pod_cidr, options_.root_dir + "/cni"));
+    if (options_.manage_network)
+      RD_CO_TRYV(write_cni_config(cni_conf_dir(options_), pod_cidr, options_.root_dir + "/cni"));
     RD_CO_TRY(pki::KeyPair serving, co_await ensure_serving_certificate(*api_, options_));
 
-    ServerDependencies deps{.api = *api_, .runtime = *runtime_, .executor = executor, .client_ca_pem = identity.ca_pem, .node_name = options_.node_name};
-    deps.find_container = [this](std::string ns, std::string pod, std::string container, bool previous) { return find_container(ns, pod, container, previous); };
+    ServerDependencies deps{.api = *api_,
+                            .runtime = *runtime_,
+                            .executor = executor,
+                            .client_ca_pem = identity.ca_pem,
+                            .node_name = options_.node_name};
+    deps.find_container = [this](std::string ns, std::string pod, std::string container, bool previous) {
+      return find_container(ns, pod, container, previous);
+    };
     deps.find_sandbox = [this](std::string ns, std::string pod) { return find_sandbox(ns, pod); };
     deps.pods_json = [this] {
       std::string out = R"({"kind":"PodList","apiVersion":"v1","metadata":{},"items":[)";
@@ -91,7 +99,8 @@ class KubeletImpl : public Kubelet {
     };
     RD_CO_TRY(server_, Server::start(loops_, options_, std::move(serving), std::move(deps)));
 
-    pods_ = std::make_unique<client::Informer<core::Pod>>(*api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});
+    pods_ = std::make_unique<client::Informer<core::Pod>>(
+        *api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});
     services_ = std::make_unique<client::Informer<core::Service>>(*api_);
     pods_->on_change([this](const auto& before, const auto& after) {
       if (pods_->synced()) pod_changed(before, after);
@@ -141,13 +150,16 @@ class KubeletImpl : public Kubelet {
     std::vector<std::pair<std::string, std::string>> out;
     for (const auto& [key, service] : services_->objects()) {
       bool kubernetes = service->metadata.namespace_ == "default" && service->metadata.name == "kubernetes";
-      if ((service->metadata.namespace_ != ns && !kubernetes) || service->spec.clusterIP.empty() || service->spec.clusterIP == "None" || service->spec.ports.empty()) continue;
+      if ((service->metadata.namespace_ != ns && !kubernetes) || service->spec.clusterIP.empty() ||
+          service->spec.clusterIP == "None" || service->spec.ports.empty())
+        continue;
       std::string name = upper(service->metadata.name), ip = service->spec.clusterIP;
       const auto& first = service->spec.ports.front();
       out.emplace_back(name + "_SERVICE_HOST", ip);
       out.emplace_back(name + "_SERVICE_PORT", std::to_string(first.port));
       for (const auto& port : service->spec.ports) {
-        if (!port.name.empty()) out.emplace_back(fmt::format("{}_SERVICE_PORT_{}", name, upper(port.name)), std::to_string(port.port));
+        if (!port.name.empty())
+          out.emplace_back(fmt::format("{}_SERVICE_PORT_{}", name, upper(port.name)), std::to_string(port.port));
         std::string protocol = port.protocol.empty() ? "TCP" : port.protocol, lower = protocol;
         for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
         std::string prefix = fmt::format("{}_PORT_{}_{}", name, port.port, protocol);
@@ -163,8 +175,10 @@ class KubeletImpl : public Kubelet {
 
   // Asks the runtime what there is, and wakes the workers of pods that changed.
   Task<Result<void>> relist() {
-    RD_CO_TRY(auto sandboxes, co_await runtime_->call<cri::ListPodSandboxResponse>("RuntimeService/ListPodSandbox", cri::ListPodSandboxRequest()));
-    RD_CO_TRY(auto containers, co_await runtime_->call<cri::ListContainersResponse>("RuntimeService/ListContainers", cri::ListContainersRequest()));
+    RD_CO_TRY(auto sandboxes, co_await runtime_->call<cri::ListPodSandboxResponse>("RuntimeService/ListPodSandbox",
+                                                                                   cri::ListPodSandboxRequest()));
+    RD_CO_TRY(auto containers, co_await runtime_->call<cri::ListContainersResponse>("RuntimeService/ListContainers",
+                                                                                    cri::ListContainersRequest()));
     std::map<std::string, PodRuntimeState> fresh;
     std::map<std::string, std::string> signature;
     for (const auto& s : sandboxes.items()) {
@@ -180,8 +194,10 @@ class KubeletImpl : public Kubelet {
       signature[uid->second] += c.id() + std::to_string(c.state());
     }
     for (auto& [uid, state] : fresh) {
-      std::sort(state.sandboxes.begin(), state.sandboxes.end(), [](const auto& a, const auto& b) { return a.created_at > b.created_at; });
-      std::sort(state.containers.begin(), state.containers.end(), [](const auto& a, const auto& b) { return a.created_at > b.created_at; });
+      std::sort(state.sandboxes.begin(), state.sandboxes.end(),
+                [](const auto& a, const auto& b) { return a.created_at > b.created_at; });
+      std::sort(state.containers.begin(), state.containers.end(),
+                [](const auto& a, const auto& b) { return a.created_at > b.created_at; });
     }
     std::swap(state_, fresh);
     for (const auto& [uid, text] : signature) {
@@ -223,17 +239,20 @@ class KubeletImpl : public Kubelet {
     for (const auto& sandbox : gone) {
       cri::StopPodSandboxRequest stop;
       stop.set_pod_sandbox_id(sandbox.id);
-      co_await runtime_->call<cri::StopPodSandboxResponse>("RuntimeService/StopPodSandbox", stop, std::chrono::minutes(2));
+      co_await runtime_->call<cri::StopPodSandboxResponse>("RuntimeService/StopPodSandbox", stop,
+                                                           std::chrono::minutes(2));
       cri::RemovePodSandboxRequest remove;
       remove.set_pod_sandbox_id(sandbox.id);
-      co_await runtime_->call<cri::RemovePodSandboxResponse>("RuntimeService/RemovePodSandbox", remove, std::chrono::minutes(2));
+      co_await runtime_->call<cri::RemovePodSandboxResponse>("RuntimeService/RemovePodSandbox", remove,
+                                                             std::chrono::minutes(2));
     }
     for (const auto& uid : uids) {
       if (!workers_.contains(uid)) co_await volumes_->remove(uid);
     }
   }
 
-  Result<ServerDependencies::ContainerRef> find_container(const std::string& ns, const std::string& name, const std::string& container, bool previous) {
+  Result<ServerDependencies::ContainerRef> find_container(const std::string& ns, const std::string& name,
+                                                          const std::string& container, bool previous) {
     auto pod = pods_->get(ns, name);
     if (!pod) return not_found({"", "pods"}, name);
     std::string wanted = container;
@@ -246,7 +265,9 @@ class KubeletImpl : public Kubelet {
     const PodRuntimeState& state = state_[pod->metadata.uid];
     const auto* there = state.latest(wanted);
     // While the newest waits to run again, its predecessor's end is what is known.
-    if (there == nullptr) return bad_request(fmt::format("container \"{}\" in pod \"{}\" is waiting to start: ContainerCreating", wanted, name));
+    if (there == nullptr)
+      return bad_request(
+          fmt::format("container \"{}\" in pod \"{}\" is waiting to start: ContainerCreating", wanted, name));
     const auto* chosen = there;
     if (previous) {
       chosen = nullptr;
@@ -257,7 +278,8 @@ class KubeletImpl : public Kubelet {
         chosen = &c;
         break;
       }
-      if (chosen == nullptr) return bad_request(fmt::format("previous terminated container \"{}\" in pod \"{}\" not found", wanted, name));
+      if (chosen == nullptr)
+        return bad_request(fmt::format("previous terminated container \"{}\" in pod \"{}\" not found", wanted, name));
     }
     ServerDependencies::ContainerRef out;
     out.id = chosen->id;
@@ -270,7 +292,8 @@ class KubeletImpl : public Kubelet {
     auto pod = pods_->get(ns, name);
     if (!pod) return not_found({"", "pods"}, name);
     const PodRuntimeState& state = state_[pod->metadata.uid];
-    if (state.sandboxes.empty() || !state.sandboxes.front().ready) return bad_request(fmt::format("pod {} does not run", name));
+    if (state.sandboxes.empty() || !state.sandboxes.front().ready)
+      return bad_request(fmt::format("pod {} does not run", name));
     return state.sandboxes.front().id;
   }
 
@@ -308,7 +331,8 @@ Result<void> reset_node(const Options& options) {
     net::run_until_done([&]() -> Task<void> {
       return [](std::string path, Result<void>& out) -> Task<void> {
         Runtime runtime(co_await boost::asio::this_coro::executor, path);
-        auto all = co_await runtime.call<cri::ListPodSandboxResponse>("RuntimeService/ListPodSandbox", cri::ListPodSandboxRequest());
+        auto all = co_await runtime.call<cri::ListPodSandboxResponse>("RuntimeService/ListPodSandbox",
+                                                                      cri::ListPodSandboxRequest());
         if (!all) {
           out = Error(all.error());
           co_return;
@@ -316,10 +340,12 @@ Result<void> reset_node(const Options& options) {
         for (const auto& sandbox : all->items()) {
           cri::StopPodSandboxRequest stop;
           stop.set_pod_sandbox_id(sandbox.id());
-          co_await runtime.call<cri::StopPodSandboxResponse>("RuntimeService/StopPodSandbox", stop, std::chrono::minutes(1));
+          co_await runtime.call<cri::StopPodSandboxResponse>("RuntimeService/StopPodSandbox", stop,
+                                                             std::chrono::minutes(1));
           cri::RemovePodSandboxRequest remove;
           remove.set_pod_sandbox_id(sandbox.id());
-          co_await runtime.call<cri::RemovePodSandboxResponse>("RuntimeService/RemovePodSandbox", remove, std::chrono::minutes(1));
+          co_await runtime.call<cri::RemovePodSandboxResponse>("RuntimeService/RemovePodSandbox", remove,
+                                                               std::chrono::minutes(1));
         }
       }(socket, outcome);
     });

@@ -19,7 +19,9 @@ constexpr int64_t kCpuPeriod = 100'000, kMinShares = 2, kMinQuota = 1000;
 template <class Namespaces>
 void set_namespaces(Namespaces* options, const core::Pod& pod) {
   options->set_network(pod.spec.hostNetwork ? cri::NODE : cri::POD);
-  options->set_pid(pod.spec.hostPID ? cri::NODE : pod.spec.shareProcessNamespace.value_or(false) ? cri::POD : cri::CONTAINER);
+  options->set_pid(pod.spec.hostPID                                 ? cri::NODE
+                   : pod.spec.shareProcessNamespace.value_or(false) ? cri::POD
+                                                                    : cri::CONTAINER);
   options->set_ipc(pod.spec.hostIPC ? cri::NODE : cri::POD);
 }
 
@@ -61,7 +63,8 @@ cri::PodSandboxConfig sandbox_config(const core::Pod& pod, const Options& option
   config.mutable_metadata()->set_namespace_(pod.metadata.namespace_);
   config.mutable_metadata()->set_uid(pod.metadata.uid);
   config.mutable_metadata()->set_attempt(attempt);
-  config.set_hostname(pod.spec.hostNetwork ? "" : (pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname).substr(0, 63));
+  config.set_hostname(
+      pod.spec.hostNetwork ? "" : (pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname).substr(0, 63));
   config.set_log_directory(pod_log_dir(pod, options));
   for (const auto& [key, value] : pod.metadata.labels) (*config.mutable_labels())[key] = value;
   set_labels(config.mutable_labels(), pod);
@@ -70,13 +73,16 @@ cri::PodSandboxConfig sandbox_config(const core::Pod& pod, const Options& option
   bool cluster = pod.spec.dnsPolicy == "ClusterFirst" && !pod.spec.hostNetwork;
   if ((cluster || pod.spec.dnsPolicy == "ClusterFirstWithHostNet") && !options.cluster_dns.empty()) {
     dns->add_servers(options.cluster_dns);
-    for (const std::string& search : {pod.metadata.namespace_ + ".svc." + options.cluster_domain, "svc." + options.cluster_domain, options.cluster_domain}) dns->add_searches(search);
+    for (const std::string& search : {pod.metadata.namespace_ + ".svc." + options.cluster_domain,
+                                      "svc." + options.cluster_domain, options.cluster_domain})
+      dns->add_searches(search);
     dns->add_options("ndots:5");
   }
   if (pod.spec.dnsConfig) {
     for (const auto& server : pod.spec.dnsConfig->nameservers) dns->add_servers(server);
     for (const auto& search : pod.spec.dnsConfig->searches) dns->add_searches(search);
-    for (const auto& option : pod.spec.dnsConfig->options) dns->add_options(option.value ? option.name + ":" + *option.value : option.name);
+    for (const auto& option : pod.spec.dnsConfig->options)
+      dns->add_options(option.value ? option.name + ":" + *option.value : option.name);
   }
   for (const auto& container : pod.spec.containers) {
     for (const auto& port : container.ports) {
@@ -92,18 +98,22 @@ cri::PodSandboxConfig sandbox_config(const core::Pod& pod, const Options& option
   auto* security = linux->mutable_security_context();
   set_namespaces(security->mutable_namespace_options(), pod);
   for (const auto& container : pod.spec.containers) {
-    if (container.securityContext && container.securityContext->privileged.value_or(false)) security->set_privileged(true);
+    if (container.securityContext && container.securityContext->privileged.value_or(false))
+      security->set_privileged(true);
   }
   security->mutable_seccomp()->set_profile_type(cri::SecurityProfile_ProfileType_RuntimeDefault);
   if (pod.spec.securityContext) {
-    for (const auto& sysctl : pod.spec.securityContext->sysctls) (*linux->mutable_sysctls())[sysctl.name] = sysctl.value;
+    for (const auto& sysctl : pod.spec.securityContext->sysctls)
+      (*linux->mutable_sysctls())[sysctl.name] = sysctl.value;
     for (int64_t group : pod.spec.securityContext->supplementalGroups) security->add_supplemental_groups(group);
   }
   return config;
 }
 
-Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::Container& container, const std::vector<std::pair<std::string, std::string>>& environment,
-                                              const std::map<std::string, std::string>& volumes, const std::string& pod_dir, uint32_t attempt) {
+Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::Container& container,
+                                              const std::vector<std::pair<std::string, std::string>>& environment,
+                                              const std::map<std::string, std::string>& volumes,
+                                              const std::string& pod_dir, uint32_t attempt) {
   cri::ContainerConfig config;
   config.mutable_metadata()->set_name(container.name);
   config.mutable_metadata()->set_attempt(attempt);
@@ -125,7 +135,8 @@ Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::
   (*config.mutable_labels())["io.kubernetes.container.name"] = container.name;
   (*config.mutable_annotations())["io.kubernetes.container.restartCount"] = std::to_string(attempt);
   (*config.mutable_annotations())["io.kubernetes.container.terminationMessagePath"] = container.terminationMessagePath;
-  (*config.mutable_annotations())["io.kubernetes.container.terminationMessagePolicy"] = container.terminationMessagePolicy;
+  (*config.mutable_annotations())["io.kubernetes.container.terminationMessagePolicy"] =
+      container.terminationMessagePolicy;
 
   for (const auto& mount : container.volumeMounts) {
     auto it = volumes.find(mount.name);
@@ -133,12 +144,17 @@ Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::
     std::string source = it->second;
     std::string sub = !mount.subPathExpr.empty() ? expand(mount.subPathExpr, known) : mount.subPath;
     if (!sub.empty()) {
-      if (sub.starts_with('/') || sub == ".." || sub.starts_with("../") || sub.find("/../") != std::string::npos || sub.ends_with("/..")) return bad_request(fmt::format("subPath \"{}\" leaves the volume", sub));
+      if (sub.starts_with('/') || sub == ".." || sub.starts_with("../") || sub.find("/../") != std::string::npos ||
+          sub.ends_with("/.."))
+        return bad_request(fmt::format("subPath \"{}\" leaves the volume", sub));
       std::error_code error;
-      if (!std::filesystem::exists(source + "/" + sub, error)) std::filesystem::create_directories(source + "/" + sub, error);
+      if (!std::filesystem::exists(source + "/" + sub, error))
+        std::filesystem::create_directories(source + "/" + sub, error);
       // A link inside the volume must not lead out of it.
-      auto real = std::filesystem::canonical(source + "/" + sub, error), root = std::filesystem::canonical(source, error);
-      if (error || !(real.string() == root.string() || real.string().starts_with(root.string() + "/"))) return bad_request(fmt::format("subPath \"{}\" leaves the volume", sub));
+      auto real = std::filesystem::canonical(source + "/" + sub, error),
+           root = std::filesystem::canonical(source, error);
+      if (error || !(real.string() == root.string() || real.string().starts_with(root.string() + "/")))
+        return bad_request(fmt::format("subPath \"{}\" leaves the volume", sub));
       source = real;
     }
     auto* m = config.add_mounts();
@@ -146,13 +162,18 @@ Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::
     m->set_container_path(mount.mountPath);
     m->set_readonly(mount.readOnly);
     std::string propagation = mount.mountPropagation.value_or("None");
-    m->set_propagation(propagation == "Bidirectional" ? cri::PROPAGATION_BIDIRECTIONAL : propagation == "HostToContainer" ? cri::PROPAGATION_HOST_TO_CONTAINER : cri::PROPAGATION_PRIVATE);
+    m->set_propagation(propagation == "Bidirectional"     ? cri::PROPAGATION_BIDIRECTIONAL
+                       : propagation == "HostToContainer" ? cri::PROPAGATION_HOST_TO_CONTAINER
+                                                          : cri::PROPAGATION_PRIVATE);
   }
   // The kubelet's own files: /etc/hosts (not for pods on the host's network) and the termination message.
   if (!pod.spec.hostNetwork) {
     std::string hosts = "# Written by the kubelet.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-    if (!pod.status.podIP.empty()) hosts += fmt::format("{}\t{}\n", pod.status.podIP, pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname);
-    for (const auto& alias : pod.spec.hostAliases) hosts += fmt::format("{}\t{}\n", alias.ip, fmt::join(alias.hostnames, "\t"));
+    if (!pod.status.podIP.empty())
+      hosts +=
+          fmt::format("{}\t{}\n", pod.status.podIP, pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname);
+    for (const auto& alias : pod.spec.hostAliases)
+      hosts += fmt::format("{}\t{}\n", alias.ip, fmt::join(alias.hostnames, "\t"));
     RD_TRYV(pki::write_file(pod_dir + "/etc-hosts", hosts, 0644));
     auto* m = config.add_mounts();
     m->set_host_path(pod_dir + "/etc-hosts");
@@ -173,7 +194,8 @@ Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::
     auto it = map.find(name);
     return it == map.end() ? std::optional<schema::Quantity>() : it->second;
   };
-  auto cpu_request = amount(container.resources.requests, "cpu"), cpu_limit = amount(container.resources.limits, "cpu"), memory = amount(container.resources.limits, "memory");
+  auto cpu_request = amount(container.resources.requests, "cpu"), cpu_limit = amount(container.resources.limits, "cpu"),
+       memory = amount(container.resources.limits, "memory");
   resources->set_cpu_shares(cpu_request ? std::max(kMinShares, cpu_request->milli_value() * 1024 / 1000) : kMinShares);
   if (cpu_limit) {
     resources->set_cpu_period(kCpuPeriod);
@@ -191,8 +213,10 @@ Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::
   security->set_readonly_rootfs(own.readOnlyRootFilesystem.value_or(false));
   security->set_no_new_privs(!own.allowPrivilegeEscalation.value_or(true));
   if (auto user = own.runAsUser ? own.runAsUser : shared.runAsUser) security->mutable_run_as_user()->set_value(*user);
-  if (auto group = own.runAsGroup ? own.runAsGroup : shared.runAsGroup) security->mutable_run_as_group()->set_value(*group);
-  if (own.runAsNonRoot.value_or(shared.runAsNonRoot.value_or(false)) && (own.runAsUser ? own.runAsUser : shared.runAsUser).value_or(0) == 0) {
+  if (auto group = own.runAsGroup ? own.runAsGroup : shared.runAsGroup)
+    security->mutable_run_as_group()->set_value(*group);
+  if (own.runAsNonRoot.value_or(shared.runAsNonRoot.value_or(false)) &&
+      (own.runAsUser ? own.runAsUser : shared.runAsUser).value_or(0) == 0) {
     return bad_request("container has runAsNonRoot and image will run as root");
   }
   for (int64_t group : shared.supplementalGroups) security->add_supplemental_groups(group);
@@ -201,13 +225,20 @@ Result<cri::ContainerConfig> container_config(const core::Pod& pod, const core::
     for (const auto& name : own.capabilities->add) security->mutable_capabilities()->add_add_capabilities(name);
     for (const auto& name : own.capabilities->drop) security->mutable_capabilities()->add_drop_capabilities(name);
   }
-  std::string profile = own.seccompProfile ? own.seccompProfile->type : shared.seccompProfile ? shared.seccompProfile->type : "Unconfined";
-  security->mutable_seccomp()->set_profile_type(profile == "RuntimeDefault" ? cri::SecurityProfile_ProfileType_RuntimeDefault : cri::SecurityProfile_ProfileType_Unconfined);
+  std::string profile = own.seccompProfile      ? own.seccompProfile->type
+                        : shared.seccompProfile ? shared.seccompProfile->type
+                                                : "Unconfined";
+  security->mutable_seccomp()->set_profile_type(profile == "RuntimeDefault"
+                                                    ? cri::SecurityProfile_ProfileType_RuntimeDefault
+                                                    : cri::SecurityProfile_ProfileType_Unconfined);
   if (!own.privileged.value_or(false)) {
-    for (const char* path : {"/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"}) {
+    for (const char* path :
+         {"/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+          "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"}) {
       security->add_masked_paths(path);
     }
-    for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) security->add_readonly_paths(path);
+    for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})
+      security->add_readonly_paths(path);
   }
   return config;
 }

@@ -14,8 +14,10 @@ cri::PodSandboxConfig sandbox_config(const k8s::core::v1::Pod& pod, const Option
 std::string pod_log_dir(const k8s::core::v1::Pod& pod, const Options& options);
 
 // `environment` is complete; `volumes`: host paths by volume name.
-Result<cri::ContainerConfig> container_config(const k8s::core::v1::Pod& pod, const k8s::core::v1::Container& container, const std::vector<std::pair<std::string, std::string>>& environment,
-                                              const std::map<std::string, std::string>& volumes, const std::string& pod_dir, uint32_t attempt);
+Result<cri::ContainerConfig> container_config(const k8s::core::v1::Pod& pod, const k8s::core::v1::Container& container,
+                                              const std::vector<std::pair<std::string, std::string>>& environment,
+                                              const std::map<std::string, std::string>& volumes,
+                                              const std::string& pod_dir, uint32_t attempt);
 
 // $(NAME) replaced from `known`; $$ is a dollar; what is not known stays.
 std::string expand(const std::string& text, const std::map<std::string, std::string>& known);

@@ -22,11 +22,14 @@ constexpr std::chrono::minutes kBackoffReset{10};
 constexpr std::chrono::seconds kResync{60};  // volumes follow their ConfigMaps at least so often
 constexpr std::chrono::minutes kCallTimeout{4};
 
-bool deleting(const core::Pod& pod) { return pod.metadata.deletionTimestamp && !pod.metadata.deletionTimestamp->is_zero(); }
+bool deleting(const core::Pod& pod) {
+  return pod.metadata.deletionTimestamp && !pod.metadata.deletionTimestamp->is_zero();
+}
 
 }  // namespace
 
-PodWorker::PodWorker(PodServices services, std::shared_ptr<const core::Pod> pod) : s_(std::move(services)), pod_(std::move(pod)), changed_(s_.api.executor()) {}
+PodWorker::PodWorker(PodServices services, std::shared_ptr<const core::Pod> pod)
+    : s_(std::move(services)), pod_(std::move(pod)), changed_(s_.api.executor()) {}
 
 void PodWorker::update(std::shared_ptr<const core::Pod> pod) {
   if (pod) {
@@ -64,10 +67,13 @@ Task<void> PodWorker::run() {
       auto ended = co_await terminate(grace);
       if (ended && *ended) {
         auto cleaned = co_await s_.volumes.remove(pod_->metadata.uid);
-        if (!cleaned) log_warning("removing a pod's volumes failed", {{"pod", pod_->metadata.name}, {"error", cleaned.error().message()}});
+        if (!cleaned)
+          log_warning("removing a pod's volumes failed",
+                      {{"pod", pod_->metadata.name}, {"error", cleaned.error().message()}});
         if (!gone_) {
           // The last word: it is gone from the node, so it may go from the API.
-          auto removed = co_await s_.api.remove<core::Pod>(pod_->metadata.namespace_, pod_->metadata.name, {.grace_period_seconds = 0, .uid = pod_->metadata.uid});
+          auto removed = co_await s_.api.remove<core::Pod>(pod_->metadata.namespace_, pod_->metadata.name,
+                                                           {.grace_period_seconds = 0, .uid = pod_->metadata.uid});
           if (!removed && !removed.error().is("NotFound") && !removed.error().is("Conflict")) {
             co_await sleep_for(std::chrono::milliseconds(500));
             continue;
@@ -75,7 +81,9 @@ Task<void> PodWorker::run() {
         }
         co_return;
       }
-      if (!ended) log_warning("ending a pod failed; trying again", {{"pod", pod_->metadata.name}, {"error", ended.error().message()}});
+      if (!ended)
+        log_warning("ending a pod failed; trying again",
+                    {{"pod", pod_->metadata.name}, {"error", ended.error().message()}});
       co_await changed_.wait_for(std::chrono::milliseconds(500));
       continue;
     }
@@ -85,7 +93,9 @@ Task<void> PodWorker::run() {
       auto again = steady_clock::now() + std::chrono::seconds(2);
       if (!next_ || again < *next_) next_ = again;
     }
-    auto wait = next_ ? std::clamp<std::chrono::nanoseconds>(*next_ - steady_clock::now(), std::chrono::milliseconds(10), kResync) : std::chrono::nanoseconds(kResync);
+    auto wait = next_ ? std::clamp<std::chrono::nanoseconds>(*next_ - steady_clock::now(),
+                                                             std::chrono::milliseconds(10), kResync)
+                      : std::chrono::nanoseconds(kResync);
     co_await changed_.wait_for(wait);
   }
 }
@@ -97,11 +107,13 @@ Task<Result<bool>> PodWorker::terminate(int64_t grace) {
   auto failure = std::make_shared<std::optional<Status>>();
   for (const auto& container : state.containers) {
     if (container.state != cri::CONTAINER_RUNNING && container.state != cri::CONTAINER_CREATED) continue;
-    stops.spawn([](Runtime& runtime, std::string id, int64_t seconds, std::shared_ptr<std::optional<Status>> out) -> Task<void> {
+    stops.spawn([](Runtime& runtime, std::string id, int64_t seconds,
+                   std::shared_ptr<std::optional<Status>> out) -> Task<void> {
       cri::StopContainerRequest request;
       request.set_container_id(id);
       request.set_timeout(seconds);
-      auto done = co_await runtime.call<cri::StopContainerResponse>("RuntimeService/StopContainer", request, std::chrono::seconds(seconds) + std::chrono::minutes(1));
+      auto done = co_await runtime.call<cri::StopContainerResponse>(
+          "RuntimeService/StopContainer", request, std::chrono::seconds(seconds) + std::chrono::minutes(1));
       if (!done && !done.error().is("NotFound")) *out = done.error();
     }(s_.runtime, container.id, grace, failure));
   }
@@ -110,10 +122,16 @@ Task<Result<bool>> PodWorker::terminate(int64_t grace) {
   for (const auto& sandbox : state.sandboxes) {
     cri::StopPodSandboxRequest stop;
     stop.set_pod_sandbox_id(sandbox.id);
-    if (auto done = co_await s_.runtime.call<cri::StopPodSandboxResponse>("RuntimeService/StopPodSandbox", stop, kCallTimeout); !done && !done.error().is("NotFound")) co_return Error(done.error());
+    if (auto done =
+            co_await s_.runtime.call<cri::StopPodSandboxResponse>("RuntimeService/StopPodSandbox", stop, kCallTimeout);
+        !done && !done.error().is("NotFound"))
+      co_return Error(done.error());
     cri::RemovePodSandboxRequest remove;
     remove.set_pod_sandbox_id(sandbox.id);
-    if (auto done = co_await s_.runtime.call<cri::RemovePodSandboxResponse>("RuntimeService/RemovePodSandbox", remove, kCallTimeout); !done && !done.error().is("NotFound")) co_return Error(done.error());
+    if (auto done = co_await s_.runtime.call<cri::RemovePodSandboxResponse>("RuntimeService/RemovePodSandbox", remove,
+                                                                            kCallTimeout);
+        !done && !done.error().is("NotFound"))
+      co_return Error(done.error());
   }
   co_return true;
 }
@@ -127,7 +145,8 @@ Task<Result<std::string>> PodWorker::ensure_sandbox(const PodRuntimeState& state
       if (pod_ip_.empty()) {
         cri::PodSandboxStatusRequest request;
         request.set_pod_sandbox_id(newest.id);
-        auto status = co_await s_.runtime.call<cri::PodSandboxStatusResponse>("RuntimeService/PodSandboxStatus", request);
+        auto status =
+            co_await s_.runtime.call<cri::PodSandboxStatusResponse>("RuntimeService/PodSandboxStatus", request);
         if (status) pod_ip_ = pod_->spec.hostNetwork ? s_.options.node_ip : status->status().network().ip();
       }
       co_return newest.id;
@@ -136,7 +155,8 @@ Task<Result<std::string>> PodWorker::ensure_sandbox(const PodRuntimeState& state
   RD_CO_TRYV(make_folder(pod_log_dir(*pod_, s_.options)));
   cri::RunPodSandboxRequest request;
   *request.mutable_config() = sandbox_config(*pod_, s_.options, attempt);
-  auto made = co_await s_.runtime.call<cri::RunPodSandboxResponse>("RuntimeService/RunPodSandbox", request, kCallTimeout);
+  auto made =
+      co_await s_.runtime.call<cri::RunPodSandboxResponse>("RuntimeService/RunPodSandbox", request, kCallTimeout);
   if (!made) {
     co_await event("Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + made.error().message());
     co_return Error(made.error());
@@ -155,14 +175,18 @@ Task<Result<void>> PodWorker::ensure_image(core::Container container) {
   bool present = there.has_image() && !there.image().id().empty();
   if (present && container.imagePullPolicy != "Always") co_return Result<void>{};
   if (container.imagePullPolicy == "Never") {
-    co_return Error(Status(400, "ErrImageNeverPull", fmt::format("Container image \"{}\" is not present with pull policy of Never", container.image)));
+    co_return Error(
+        Status(400, "ErrImageNeverPull",
+               fmt::format("Container image \"{}\" is not present with pull policy of Never", container.image)));
   }
   co_await event("Normal", "Pulling", fmt::format("Pulling image \"{}\"", container.image));
   cri::PullImageRequest pull;
   pull.mutable_image()->set_image(container.image);
-  auto pulled = co_await s_.runtime.call<cri::PullImageResponse>("ImageService/PullImage", pull, std::chrono::minutes(15));
+  auto pulled =
+      co_await s_.runtime.call<cri::PullImageResponse>("ImageService/PullImage", pull, std::chrono::minutes(15));
   if (!pulled) {
-    co_await event("Warning", "Failed", fmt::format("Failed to pull image \"{}\": {}", container.image, pulled.error().message()));
+    co_await event("Warning", "Failed",
+                   fmt::format("Failed to pull image \"{}\": {}", container.image, pulled.error().message()));
     co_return Error(Status(503, "ErrImagePull", pulled.error().message()));
   }
   co_return Result<void>{};
@@ -186,14 +210,16 @@ Task<Result<std::vector<std::pair<std::string, std::string>>>> PodWorker::enviro
   for (const auto& from : container.envFrom) {
     if (from.configMapRef) {
       auto map = co_await s_.api.get<core::ConfigMap>(ns, from.configMapRef->name);
-      if (!map && !(from.configMapRef->optional.value_or(false) && map.error().is("NotFound"))) co_return Error(map.error());
+      if (!map && !(from.configMapRef->optional.value_or(false) && map.error().is("NotFound")))
+        co_return Error(map.error());
       if (map) {
         for (const auto& [key, value] : map->data) set(from.prefix + key, value);
       }
     }
     if (from.secretRef) {
       auto secret = co_await s_.api.get<core::Secret>(ns, from.secretRef->name);
-      if (!secret && !(from.secretRef->optional.value_or(false) && secret.error().is("NotFound"))) co_return Error(secret.error());
+      if (!secret && !(from.secretRef->optional.value_or(false) && secret.error().is("NotFound")))
+        co_return Error(secret.error());
       if (secret) {
         for (const auto& [key, value] : secret->data) set(from.prefix + key, value.bytes);
       }
@@ -221,7 +247,9 @@ Task<Result<std::vector<std::pair<std::string, std::string>>>> PodWorker::enviro
       if (!map) co_return Error(map.error());
       auto it = map->data.find(from.configMapKeyRef->key);
       if (it == map->data.end() && optional) continue;
-      if (it == map->data.end()) co_return bad_request(fmt::format("couldn't find key {} in ConfigMap {}/{}", from.configMapKeyRef->key, ns, from.configMapKeyRef->name));
+      if (it == map->data.end())
+        co_return bad_request(fmt::format("couldn't find key {} in ConfigMap {}/{}", from.configMapKeyRef->key, ns,
+                                          from.configMapKeyRef->name));
       set(env.name, it->second);
     } else if (from.secretKeyRef) {
       bool optional = from.secretKeyRef->optional.value_or(false);
@@ -230,14 +258,17 @@ Task<Result<std::vector<std::pair<std::string, std::string>>>> PodWorker::enviro
       if (!secret) co_return Error(secret.error());
       auto it = secret->data.find(from.secretKeyRef->key);
       if (it == secret->data.end() && optional) continue;
-      if (it == secret->data.end()) co_return bad_request(fmt::format("couldn't find key {} in Secret {}/{}", from.secretKeyRef->key, ns, from.secretKeyRef->name));
+      if (it == secret->data.end())
+        co_return bad_request(
+            fmt::format("couldn't find key {} in Secret {}/{}", from.secretKeyRef->key, ns, from.secretKeyRef->name));
       set(env.name, it->second.bytes);
     }
   }
   co_return out;
 }
 
-Task<Result<void>> PodWorker::start_container(core::Container container, std::string sandbox_id, uint32_t attempt, std::map<std::string, std::string> volumes) {
+Task<Result<void>> PodWorker::start_container(core::Container container, std::string sandbox_id, uint32_t attempt,
+                                              std::map<std::string, std::string> volumes) {
   auto refuse = [&](std::string reason, const Status& status) {
     waiting_[container.name] = {std::move(reason), status.message()};
     return Error(status);
@@ -251,7 +282,10 @@ Task<Result<void>> PodWorker::start_container(core::Container container, std::st
       b.until = steady_clock::now() + b.delay;
       if (b.delay > kFirstBackoff) reason = "ImagePullBackOff";
     }
-    co_return refuse(reason == "ErrImageNeverPull" || reason == "ErrImagePull" || reason == "ImagePullBackOff" ? reason : "ErrImagePull", image.error());
+    co_return refuse(reason == "ErrImageNeverPull" || reason == "ErrImagePull" || reason == "ImagePullBackOff"
+                         ? reason
+                         : "ErrImagePull",
+                     image.error());
   }
   backoff_.erase(container.name + "/image");
   auto env = co_await environment(container);
@@ -263,14 +297,16 @@ Task<Result<void>> PodWorker::start_container(core::Container container, std::st
   create.set_pod_sandbox_id(sandbox_id);
   *create.mutable_config() = *config;
   *create.mutable_sandbox_config() = sandbox_config(*pod_, s_.options, 0);
-  auto made = co_await s_.runtime.call<cri::CreateContainerResponse>("RuntimeService/CreateContainer", create, kCallTimeout);
+  auto made =
+      co_await s_.runtime.call<cri::CreateContainerResponse>("RuntimeService/CreateContainer", create, kCallTimeout);
   if (!made) {
     co_await event("Warning", "Failed", "Error: " + made.error().message());
     co_return refuse("CreateContainerError", made.error());
   }
   cri::StartContainerRequest start;
   start.set_container_id(made->container_id());
-  auto started = co_await s_.runtime.call<cri::StartContainerResponse>("RuntimeService/StartContainer", start, kCallTimeout);
+  auto started =
+      co_await s_.runtime.call<cri::StartContainerResponse>("RuntimeService/StartContainer", start, kCallTimeout);
   if (!started) {
     co_await event("Warning", "Failed", "Error: " + started.error().message());
     co_return refuse("RunContainerError", started.error());
@@ -300,7 +336,9 @@ Task<Result<void>> PodWorker::sync() {
     // Exit codes of what ended; -1 while it has not.
     std::map<std::string, int> exit_code;
     for (const auto& container : state.containers) {
-      if (container.state != cri::CONTAINER_EXITED || exit_code.contains(container.name) || state.latest(container.name) != &container) continue;
+      if (container.state != cri::CONTAINER_EXITED || exit_code.contains(container.name) ||
+          state.latest(container.name) != &container)
+        continue;
       cri::ContainerStatusRequest ask;
       ask.set_container_id(container.id);
       auto status = co_await s_.runtime.call<cri::ContainerStatusResponse>("RuntimeService/ContainerStatus", ask);
@@ -323,9 +361,12 @@ Task<Result<void>> PodWorker::sync() {
         for (const auto& init : pod->spec.initContainers) {
           const auto* there = state.latest(init.name);
           bool sidecar = init.restartPolicy.value_or("") == "Always";
-          bool good = there != nullptr && !fresh_sandbox && (sidecar ? there->state == cri::CONTAINER_RUNNING : there->state == cri::CONTAINER_EXITED && exit_code[init.name] == 0);
+          bool good = there != nullptr && !fresh_sandbox &&
+                      (sidecar ? there->state == cri::CONTAINER_RUNNING
+                               : there->state == cri::CONTAINER_EXITED && exit_code[init.name] == 0);
           if (good) continue;
-          bool main_started = std::any_of(pod->spec.containers.begin(), pod->spec.containers.end(), [&](const auto& c) { return state.latest(c.name) != nullptr; });
+          bool main_started = std::any_of(pod->spec.containers.begin(), pod->spec.containers.end(),
+                                          [&](const auto& c) { return state.latest(c.name) != nullptr; });
           if (!sidecar && main_started && !fresh_sandbox) continue;
           if (!sidecar) init_done = false;
           if (there != nullptr && !fresh_sandbox && there->state == cri::CONTAINER_RUNNING) break;
@@ -337,7 +378,10 @@ Task<Result<void>> PodWorker::sync() {
             b.until = steady_clock::now() + b.delay - kFirstBackoff;
           }
           if (steady_clock::now() < b.until) {
-            waiting_[init.name] = {"CrashLoopBackOff", fmt::format("back-off {}s restarting failed container={} pod={}_{}({})", b.delay.count(), init.name, pod->metadata.name, pod->metadata.namespace_, pod->metadata.uid)};
+            waiting_[init.name] = {
+                "CrashLoopBackOff",
+                fmt::format("back-off {}s restarting failed container={} pod={}_{}({})", b.delay.count(), init.name,
+                            pod->metadata.name, pod->metadata.namespace_, pod->metadata.uid)};
             wake_at(b.until);
             break;
           }
@@ -352,7 +396,8 @@ Task<Result<void>> PodWorker::sync() {
             continue;
           }
           const auto* there = state.latest(container.name);
-          if (there != nullptr && !fresh_sandbox && (there->state == cri::CONTAINER_RUNNING || there->state == cri::CONTAINER_CREATED)) {
+          if (there != nullptr && !fresh_sandbox &&
+              (there->state == cri::CONTAINER_RUNNING || there->state == cri::CONTAINER_CREATED)) {
             waiting_.erase(container.name);
             continue;
           }
@@ -363,10 +408,14 @@ Task<Result<void>> PodWorker::sync() {
           Backoff& b = backoff_[container.name];
           if (there != nullptr && there->id != b.failed_id) {
             // Ran long enough: the count starts anew. The first restart comes at once.
-            bool long_run = std::chrono::nanoseconds(now().time_since_epoch()) - std::chrono::nanoseconds(there->created_at) > kBackoffReset;
+            bool long_run =
+                std::chrono::nanoseconds(now().time_since_epoch()) - std::chrono::nanoseconds(there->created_at) >
+                kBackoffReset;
             bool first = b.failed_id.empty() && there->attempt == 0;
             b.failed_id = there->id;
-            b.delay = first || long_run ? std::chrono::seconds(0) : b.delay.count() == 0 ? kFirstBackoff : std::min(b.delay * 2, kLongestBackoff);
+            b.delay = first || long_run      ? std::chrono::seconds(0)
+                      : b.delay.count() == 0 ? kFirstBackoff
+                                             : std::min(b.delay * 2, kLongestBackoff);
             b.until = steady_clock::now() + b.delay;
           }
           auto image = backoff_.find(container.name + "/image");
@@ -375,11 +424,15 @@ Task<Result<void>> PodWorker::sync() {
             continue;
           }
           if (steady_clock::now() < b.until) {
-            waiting_[container.name] = {"CrashLoopBackOff", fmt::format("back-off {}s restarting failed container={} pod={}_{}({})", b.delay.count(), container.name, pod->metadata.name, pod->metadata.namespace_, pod->metadata.uid)};
+            waiting_[container.name] = {
+                "CrashLoopBackOff",
+                fmt::format("back-off {}s restarting failed container={} pod={}_{}({})", b.delay.count(),
+                            container.name, pod->metadata.name, pod->metadata.namespace_, pod->metadata.uid)};
             wake_at(b.until);
             continue;
           }
-          auto started = co_await start_container(container, *sandbox, there == nullptr ? 0 : there->attempt + 1, *volumes);
+          auto started =
+              co_await start_container(container, *sandbox, there == nullptr ? 0 : there->attempt + 1, *volumes);
           acted = true;
           if (!started) {
             outcome = Error(started.error());
@@ -416,15 +469,19 @@ Task<Result<void>> PodWorker::write_status(core::PodStatus status) {
 Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
   auto pod = pod_;
   core::PodStatus out = pod->status;
-  auto previous = [](const std::vector<core::ContainerStatus>& list, const std::string& name) -> const core::ContainerStatus* {
+  auto previous = [](const std::vector<core::ContainerStatus>& list,
+                     const std::string& name) -> const core::ContainerStatus* {
     for (const auto& s : list) {
       if (s.name == name) return &s;
     }
     return nullptr;
   };
   bool any_running = false, all_ready = true, all_ended = true, any_failed = false, any_started = false;
-  auto nanos = [](int64_t n) { return schema::Time{std::chrono::floor<std::chrono::seconds>(Timestamp(std::chrono::microseconds(n / 1000)))}; };
-  auto describe = [&](const core::Container& container, const std::vector<core::ContainerStatus>& before) -> Task<core::ContainerStatus> {
+  auto nanos = [](int64_t n) {
+    return schema::Time{std::chrono::floor<std::chrono::seconds>(Timestamp(std::chrono::microseconds(n / 1000)))};
+  };
+  auto describe = [&](const core::Container& container,
+                      const std::vector<core::ContainerStatus>& before) -> Task<core::ContainerStatus> {
     core::ContainerStatus s;
     s.name = container.name;
     s.image = container.image;
@@ -433,7 +490,9 @@ Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
     auto waiting = waiting_.find(container.name);
     if (there == nullptr) {
       auto& w = s.state.waiting.emplace();
-      w.reason = waiting != waiting_.end() ? waiting->second.first : pod->spec.initContainers.empty() ? "ContainerCreating" : "PodInitializing";
+      w.reason = waiting != waiting_.end()          ? waiting->second.first
+                 : pod->spec.initContainers.empty() ? "ContainerCreating"
+                                                    : "PodInitializing";
       if (waiting != waiting_.end()) w.message = waiting->second.second;
       co_return s;
     }
@@ -452,9 +511,13 @@ Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
       s.state.running.emplace().startedAt = nanos(status.started_at());
       s.started = true;
       auto startup = probes_.find(container.name + "/startup");
-      if (container.startupProbe) s.started = startup != probes_.end() && startup->second.container_id == there->id && startup->second.result;
+      if (container.startupProbe)
+        s.started = startup != probes_.end() && startup->second.container_id == there->id && startup->second.result;
       auto readiness = probes_.find(container.name + "/readiness");
-      s.ready = s.started.value_or(false) && (!container.readinessProbe || (readiness != probes_.end() && readiness->second.container_id == there->id && readiness->second.result));
+      s.ready =
+          s.started.value_or(false) &&
+          (!container.readinessProbe ||
+           (readiness != probes_.end() && readiness->second.container_id == there->id && readiness->second.result));
     } else if (status.state() == cri::CONTAINER_EXITED) {
       core::ContainerStateTerminated t;
       t.exitCode = status.exit_code();
@@ -462,7 +525,8 @@ Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
       t.startedAt = nanos(status.started_at());
       t.finishedAt = nanos(status.finished_at());
       t.containerID = s.containerID;
-      auto message = pki::read_file(fmt::format("{}/containers/{}/{}", s_.volumes.pod_dir(pod->metadata.uid), container.name, there->attempt));
+      auto message = pki::read_file(
+          fmt::format("{}/containers/{}/{}", s_.volumes.pod_dir(pod->metadata.uid), container.name, there->attempt));
       if (message && !message->empty()) t.message = message->substr(0, 4096);
       if (waiting != waiting_.end()) {
         auto& w = s.state.waiting.emplace();
@@ -503,7 +567,8 @@ Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
     bool good = sidecar ? s.started.value_or(false) : s.state.terminated && s.state.terminated->exitCode == 0;
     if (s.state.terminated && s.state.terminated->exitCode == 0) s.ready = true;
     if (!good) initialized = false;
-    if (!sidecar && s.state.terminated && s.state.terminated->exitCode != 0 && pod->spec.restartPolicy == "Never") init_failed = true;
+    if (!sidecar && s.state.terminated && s.state.terminated->exitCode != 0 && pod->spec.restartPolicy == "Never")
+      init_failed = true;
     inits.push_back(std::move(s));
   }
   for (const auto& container : pod->spec.containers) {
@@ -515,7 +580,9 @@ Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
     any_failed = any_failed || (s.state.terminated && s.state.terminated->exitCode != 0);
     containers.push_back(std::move(s));
   }
-  if (any_started && !pod->spec.initContainers.empty() && std::none_of(inits.begin(), inits.end(), [](const auto& s) { return s.state.waiting.has_value(); })) initialized = true;
+  if (any_started && !pod->spec.initContainers.empty() &&
+      std::none_of(inits.begin(), inits.end(), [](const auto& s) { return s.state.waiting.has_value(); }))
+    initialized = true;
   std::string phase = "Pending";
   bool restarts_all = pod->spec.restartPolicy == "Always", restarts_failed = pod->spec.restartPolicy == "OnFailure";
   if (init_failed) {

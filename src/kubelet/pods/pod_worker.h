@@ -1,7 +1,8 @@
 // One pod on this node: a task that brings what runs to what the API wants, and writes back what it sees.
 //
-// Each turn looks at the runtime, does what is missing, and sleeps until something changes (the pod, a container, a probe, a back-off).
-// Nothing is kept in a checkpoint: restart counts and start times come from the runtime. Belongs to one loop.
+// Each turn looks at the runtime, does what is missing, and sleeps until something changes (the pod, a container, a
+// probe, a back-off). Nothing is kept in a checkpoint: restart counts and start times come from the runtime. Belongs to
+// one loop.
 #pragma once
 #include <map>
 #include <memory>
@@ -32,8 +33,8 @@ struct PodRuntimeState {
     bool ready = false;
     int64_t created_at = 0;
   };
-  std::vector<Sandbox> sandboxes;    // newest first
-  std::vector<Container> containers; // newest first
+  std::vector<Sandbox> sandboxes;     // newest first
+  std::vector<Container> containers;  // newest first
   const Container* latest(const std::string& name) const {
     for (const Container& c : containers) {
       if (c.name == name) return &c;
@@ -80,7 +81,8 @@ class PodWorker {
   Task<Result<void>> sync();
   Task<Result<bool>> terminate(int64_t grace_seconds);
   Task<Result<std::string>> ensure_sandbox(const PodRuntimeState& state);
-  Task<Result<void>> start_container(k8s::core::v1::Container container, std::string sandbox_id, uint32_t attempt, std::map<std::string, std::string> volumes);
+  Task<Result<void>> start_container(k8s::core::v1::Container container, std::string sandbox_id, uint32_t attempt,
+                                     std::map<std::string, std::string> volumes);
   Task<Result<std::vector<std::pair<std::string, std::string>>>> environment(k8s::core::v1::Container container);
   Task<Result<void>> ensure_image(k8s::core::v1::Container container);
   Task<void> probe_containers(PodRuntimeState state);
@@ -93,10 +95,10 @@ class PodWorker {
   std::shared_ptr<const k8s::core::v1::Pod> pod_;
   bool gone_ = false;
   Event changed_;
-  std::map<std::string, Backoff> backoff_;             // by container
+  std::map<std::string, Backoff> backoff_;                              // by container
   std::map<std::string, std::pair<std::string, std::string>> waiting_;  // container -> reason, message
-  std::map<std::string, Probe> probes_;                // "container/kind"
-  std::map<std::string, std::pair<int, std::string>> exits_;  // init container results
+  std::map<std::string, Probe> probes_;                                 // "container/kind"
+  std::map<std::string, std::pair<int, std::string>> exits_;            // init container results
   std::string pod_ip_;
   std::string written_;
   std::optional<std::chrono::steady_clock::time_point> next_;

@@ -32,17 +32,21 @@ Task<bool> PodWorker::run_probe(core::Probe probe, core::Container container, st
     request.set_container_id(id);
     for (const auto& part : probe.exec->command) request.add_cmd(part);
     request.set_timeout(limit.count());
-    auto done = co_await s_.runtime.call<cri::ExecSyncResponse>("RuntimeService/ExecSync", request, limit + std::chrono::seconds(2));
+    auto done = co_await s_.runtime.call<cri::ExecSyncResponse>("RuntimeService/ExecSync", request,
+                                                                limit + std::chrono::seconds(2));
     co_return done && done->exit_code() == 0;
   }
-  std::string host = probe.httpGet && !probe.httpGet->host.empty() ? probe.httpGet->host : probe.tcpSocket && !probe.tcpSocket->host.empty() ? probe.tcpSocket->host : pod_ip_;
+  std::string host = probe.httpGet && !probe.httpGet->host.empty()       ? probe.httpGet->host
+                     : probe.tcpSocket && !probe.tcpSocket->host.empty() ? probe.tcpSocket->host
+                                                                         : pod_ip_;
   if (probe.tcpSocket) {
     auto stream = co_await net::tcp_connect({host, port_of(probe.tcpSocket->port, container)}, limit);
     co_return stream.has_value();
   }
   if (probe.grpc || probe.httpGet) {
     net::HttpClient::Options options;
-    net::Address address{host, probe.grpc ? static_cast<uint16_t>(probe.grpc->port) : port_of(probe.httpGet->port, container)};
+    net::Address address{
+        host, probe.grpc ? static_cast<uint16_t>(probe.grpc->port) : port_of(probe.httpGet->port, container)};
     options.dial = [address, limit] { return net::tcp_connect(address, limit); };
     options.host = address.to_string();
     options.http2_prior_knowledge = probe.grpc.has_value();
@@ -68,7 +72,8 @@ Task<bool> PodWorker::run_probe(core::Probe probe, core::Container container, st
     request.headers = {{"user-agent", "kube-probe/1.35"}, {"accept", "*/*"}, {"connection", "close"}};
     for (const auto& header : probe.httpGet->httpHeaders) request.headers.set(header.name, header.value);
     if (probe.httpGet->scheme == "HTTPS") {
-      // A probe asks whether somebody answers; as upstream, it does not ask who. It reaches a TLS port and goes no further.
+      // A probe asks whether somebody answers; as upstream, it does not ask who. It reaches a TLS port and goes no
+      // further.
       auto stream = co_await net::tcp_connect(address, limit);
       co_return stream.has_value();
     }
@@ -85,7 +90,10 @@ Task<void> PodWorker::probe_containers(PodRuntimeState state) {
     if (there == nullptr || there->state != cri::CONTAINER_RUNNING) continue;
     std::string id = there->id;
     bool started = true;
-    for (auto [kind, probe] : {std::pair<const char*, const std::optional<core::Probe>*>{"startup", &container.startupProbe}, {"liveness", &container.livenessProbe}, {"readiness", &container.readinessProbe}}) {
+    for (auto [kind, probe] :
+         {std::pair<const char*, const std::optional<core::Probe>*>{"startup", &container.startupProbe},
+          {"liveness", &container.livenessProbe},
+          {"readiness", &container.readinessProbe}}) {
       if (!*probe) continue;
       core::Probe wanted = **probe;
       Probe& p = probes_[container.name + "/" + kind];
@@ -108,11 +116,14 @@ Task<void> PodWorker::probe_containers(PodRuntimeState state) {
           p.result = false;
           if (std::string_view(kind) != "readiness") {
             co_await event("Warning", "Unhealthy", fmt::format("{} probe failed", is_startup ? "Startup" : "Liveness"));
-            co_await event("Normal", "Killing", fmt::format("Container {} failed {} probe, will be restarted", container.name, kind));
+            co_await event("Normal", "Killing",
+                           fmt::format("Container {} failed {} probe, will be restarted", container.name, kind));
             cri::StopContainerRequest stop;
             stop.set_container_id(id);
-            stop.set_timeout(wanted.terminationGracePeriodSeconds.value_or(pod_->spec.terminationGracePeriodSeconds.value_or(30)));
-            co_await s_.runtime.call<cri::StopContainerResponse>("RuntimeService/StopContainer", stop, std::chrono::minutes(2));
+            stop.set_timeout(
+                wanted.terminationGracePeriodSeconds.value_or(pod_->spec.terminationGracePeriodSeconds.value_or(30)));
+            co_await s_.runtime.call<cri::StopContainerResponse>("RuntimeService/StopContainer", stop,
+                                                                 std::chrono::minutes(2));
             s_.look_again();
           }
         }

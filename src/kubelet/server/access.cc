@@ -20,7 +20,11 @@ void bound(Map& map) {
 }  // namespace
 
 std::pair<std::string, std::string> guarded_by(std::string_view method, std::string_view path) {
-  std::string verb = method == "POST" ? "create" : method == "PUT" ? "update" : method == "PATCH" ? "patch" : method == "DELETE" ? "delete" : "get";
+  std::string verb = method == "POST"     ? "create"
+                     : method == "PUT"    ? "update"
+                     : method == "PATCH"  ? "patch"
+                     : method == "DELETE" ? "delete"
+                                          : "get";
   auto below = [&](std::string_view prefix) { return path == prefix || path.starts_with(std::string(prefix) + "/"); };
   for (const char* command : {"/exec", "/attach", "/portForward", "/run"}) {
     if (below(command)) return {"proxy", "create"};
@@ -44,7 +48,8 @@ Task<Result<Caller>> Access::authenticate(const net::Request& request) {
     auto answer = co_await api_.create(std::move(review));
     if (!answer) co_return service_unavailable("the API server could not be asked about the token");
     Result<Caller> caller = unauthorized();
-    if (answer->status.authenticated) caller = Caller{answer->status.user.username, answer->status.user.uid, answer->status.user.groups};
+    if (answer->status.authenticated)
+      caller = Caller{answer->status.user.username, answer->status.user.uid, answer->status.user.groups};
     bound(tokens_);
     tokens_.insert_or_assign(token, Known{caller, steady_clock::now() + (caller ? kTokenGood : kTokenBad)});
     co_return caller;
@@ -59,8 +64,13 @@ Task<Result<Caller>> Access::authenticate(const net::Request& request) {
 
 Task<Result<void>> Access::authorize(Caller caller, std::string method, std::string path) {
   auto [subresource, verb] = guarded_by(method, path);
-  std::string key = caller.name + "\n" + fmt::format("{}", fmt::join(caller.groups, ",")) + "\n" + verb + "\n" + subresource;
-  auto denied = [&] { return forbidden({}, "", fmt::format("Forbidden (user={}, verb={}, resource=nodes, subresource(s)=[{}])", caller.name, verb, subresource)); };
+  std::string key =
+      caller.name + "\n" + fmt::format("{}", fmt::join(caller.groups, ",")) + "\n" + verb + "\n" + subresource;
+  auto denied = [&] {
+    return forbidden({}, "",
+                     fmt::format("Forbidden (user={}, verb={}, resource=nodes, subresource(s)=[{}])", caller.name, verb,
+                                 subresource));
+  };
   auto it = decided_.find(key);
   if (it != decided_.end() && steady_clock::now() < it->second.until) {
     if (it->second.allowed) co_return Result<void>{};

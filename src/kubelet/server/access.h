@@ -1,4 +1,5 @@
-// Who asks the kubelet, and may they? Certificates of the client CA, tokens by TokenReview, rights by SubjectAccessReview.
+// Who asks the kubelet, and may they? Certificates of the client CA, tokens by TokenReview, rights by
+// SubjectAccessReview.
 #pragma once
 #include <chrono>
 #include <map>
@@ -18,12 +19,14 @@ struct Caller {
   std::vector<std::string> groups;
 };
 
-// The nodes subresource that guards a path, and the verb that says what it does: a command is a "create" whatever the method.
+// The nodes subresource that guards a path, and the verb that says what it does: a command is a "create" whatever the
+// method.
 std::pair<std::string, std::string> guarded_by(std::string_view method, std::string_view path);
 
 class Access {
  public:
-  Access(client::Client& api, std::shared_ptr<const pki::TrustBundle> ca, std::string node) : api_(api), ca_(std::move(ca)), node_(std::move(node)) {}
+  Access(client::Client& api, std::shared_ptr<const pki::TrustBundle> ca, std::string node)
+      : api_(api), ca_(std::move(ca)), node_(std::move(node)) {}
   Task<Result<Caller>> authenticate(const net::Request& request);
   Task<Result<void>> authorize(Caller caller, std::string method, std::string path);
 
@@ -39,8 +42,8 @@ class Access {
   client::Client& api_;
   std::shared_ptr<const pki::TrustBundle> ca_;
   std::string node_;
-  std::map<std::string, Known> tokens_;    // bounded; by the token's text
-  std::map<std::string, Decided> decided_; // bounded
+  std::map<std::string, Known> tokens_;     // bounded; by the token's text
+  std::map<std::string, Decided> decided_;  // bounded
 };
 
 }  // namespace redoubt::kubelet

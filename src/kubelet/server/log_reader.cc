@@ -25,11 +25,11 @@ class File {
     return out;
   }
   off_t size() const {
-    struct stat s {};
+    struct stat s{};
     return ::fstat(fd_, &s) == 0 ? s.st_size : 0;
   }
   ino_t inode() const {
-    struct stat s {};
+    struct stat s{};
     return ::fstat(fd_, &s) == 0 ? s.st_ino : 0;
   }
 
@@ -79,7 +79,8 @@ size_t tail_offset(std::string_view content, int64_t lines) {
   return 0;
 }
 
-Task<Result<void>> read_log(std::string path, LogOptions options, std::function<bool()> running, std::function<Task<Result<void>>(std::string)> write) {
+Task<Result<void>> read_log(std::string path, LogOptions options, std::function<bool()> running,
+                            std::function<Task<Result<void>>(std::string)> write) {
   auto file = std::make_unique<File>(path);
   if (!file->ok()) co_return not_found({"", "logs"}, path);
   off_t at = 0;

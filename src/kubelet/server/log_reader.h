@@ -30,8 +30,9 @@ std::optional<LogLine> parse_log_line(std::string_view line);
 // Where the last `lines` complete lines begin.
 size_t tail_offset(std::string_view content, int64_t lines);
 
-// Writes the log in pieces until its end, or, following, until `running` says no and the file is read. Belongs to a loop; file reads are
-// small and come from the page cache.
-Task<Result<void>> read_log(std::string path, LogOptions options, std::function<bool()> running, std::function<Task<Result<void>>(std::string)> write);
+// Writes the log in pieces until its end, or, following, until `running` says no and the file is read. Belongs to a
+// loop; file reads are small and come from the page cache.
+Task<Result<void>> read_log(std::string path, LogOptions options, std::function<bool()> running,
+                            std::function<Task<Result<void>>(std::string)> write);
 
 }  // namespace redoubt::kubelet

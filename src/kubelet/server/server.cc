@@ -36,7 +36,8 @@ bool flag(const Query& query, std::string_view name) {
 std::optional<int64_t> number(const Query& query, std::string_view name) {
   std::string text = param(query, name);
   int64_t out = 0;
-  if (text.empty() || std::from_chars(text.data(), text.data() + text.size(), out).ec != std::errc()) return std::nullopt;
+  if (text.empty() || std::from_chars(text.data(), text.data() + text.size(), out).ec != std::errc())
+    return std::nullopt;
   return out;
 }
 
@@ -66,7 +67,9 @@ class ServerImpl : public Server {
     http.address = options.address;
     http.port = options.port;
     RD_TRY(http.tls, net::TlsServerContext::make(std::move(tls)));
-    http.handler = [this](net::Request request, net::Responder& responder) { return serve(std::move(request), responder); };
+    http.handler = [this](net::Request request, net::Responder& responder) {
+      return serve(std::move(request), responder);
+    };
     RD_TRY(http_, net::HttpServer::start(loops, std::move(http)));
     return {};
   }
@@ -76,13 +79,15 @@ class ServerImpl : public Server {
  private:
   // Plain text, as kubelets answer.
   static Task<void> fail(net::Responder& responder, Status status) {
-    co_await responder.send(status.code(), {{"content-type", "text/plain; charset=utf-8"}}, one(status.message() + "\n"));
+    co_await responder.send(status.code(), {{"content-type", "text/plain; charset=utf-8"}},
+                            one(status.message() + "\n"));
   }
 
   Task<void> serve(net::Request request, net::Responder& responder) {
     auto caller = co_await access_->authenticate(request);
     if (!caller) co_return co_await fail(responder, caller.error());
-    if (auto ok = co_await access_->authorize(*caller, request.method, request.path); !ok) co_return co_await fail(responder, ok.error());
+    if (auto ok = co_await access_->authorize(*caller, request.method, request.path); !ok)
+      co_return co_await fail(responder, ok.error());
     auto query = net::parse_query(request.query);
     if (!query) co_return co_await fail(responder, Status(400, "BadRequest", "malformed query"));
     std::vector<std::string> path = segments(request.path);
@@ -117,7 +122,8 @@ class ServerImpl : public Server {
     if (auto seconds = number(query, "sinceSeconds")) options.since = now() - std::chrono::seconds(*seconds);
     if (std::string time = param(query, "sinceTime"); !time.empty()) {
       options.since = parse_rfc3339(time);
-      if (!options.since) co_return co_await fail(responder, Status(400, "BadRequest", "sinceTime is no RFC 3339 time"));
+      if (!options.since)
+        co_return co_await fail(responder, Status(400, "BadRequest", "sinceTime is no RFC 3339 time"));
     }
     auto started = co_await responder.start(200, {{"content-type", "text/plain"}});
     if (!started) co_return;
@@ -129,13 +135,16 @@ class ServerImpl : public Server {
     };
     auto write = [&writer](std::string text) { return writer.write(one(std::move(text))); };
     auto done = co_await read_log(container->log_path, options, running, write);
-    if (!done && done.error().is("NotFound")) co_await writer.write(one(fmt::format("unable to retrieve container logs for containerd://{}", id)));
+    if (!done && done.error().is("NotFound"))
+      co_await writer.write(one(fmt::format("unable to retrieve container logs for containerd://{}", id)));
     co_await writer.finish();
   }
 
-  // exec, attach and port-forward: the runtime gives a place to stream to, and the client's own protocol goes there byte for byte.
+  // exec, attach and port-forward: the runtime gives a place to stream to, and the client's own protocol goes there
+  // byte for byte.
   Task<void> session(net::Request& request, net::Responder& responder, Query query, std::vector<std::string> path) {
-    if (!request.wants_upgrade()) co_return co_await fail(responder, Status(400, "BadRequest", "Upgrade request required"));
+    if (!request.wants_upgrade())
+      co_return co_await fail(responder, Status(400, "BadRequest", "Upgrade request required"));
     std::string url;
     if (path[0] == "portForward") {
       auto sandbox = deps_.find_sandbox(path[1], path[2]);
@@ -148,8 +157,11 @@ class ServerImpl : public Server {
     } else {
       auto container = deps_.find_container(path[1], path[2], path.back(), false);
       if (!container) co_return co_await fail(responder, container.error());
-      if (!container->running) co_return co_await fail(responder, Status(400, "BadRequest", fmt::format("container {} does not run", path.back())));
-      bool in = flag(query, "input") || flag(query, "stdin"), out = flag(query, "output") || flag(query, "stdout"), error = flag(query, "error") || flag(query, "stderr"), tty = flag(query, "tty");
+      if (!container->running)
+        co_return co_await fail(responder,
+                                Status(400, "BadRequest", fmt::format("container {} does not run", path.back())));
+      bool in = flag(query, "input") || flag(query, "stdin"), out = flag(query, "output") || flag(query, "stdout"),
+           error = flag(query, "error") || flag(query, "stderr"), tty = flag(query, "tty");
       if (path[0] == "exec") {
         cri::ExecRequest ask;
         ask.set_container_id(container->id);
@@ -179,7 +191,9 @@ class ServerImpl : public Server {
     constexpr std::string_view kScheme = "http://";
     size_t slash = url.find('/', kScheme.size());
     auto address = net::parse_address(std::string_view(url).substr(kScheme.size(), slash - kScheme.size()));
-    if (!url.starts_with(kScheme) || slash == std::string::npos || !address) co_return co_await fail(responder, Status(500, "InternalError", "the runtime's streaming address is no http URL"));
+    if (!url.starts_with(kScheme) || slash == std::string::npos || !address)
+      co_return co_await fail(responder,
+                              Status(500, "InternalError", "the runtime's streaming address is no http URL"));
     net::HttpClient::Options options;
     options.dial = [to = *address] { return net::tcp_connect(to, std::chrono::seconds(5)); };
     options.host = address->to_string();
@@ -188,7 +202,8 @@ class ServerImpl : public Server {
     onward.method = request.method;
     onward.target = url.substr(slash);
     for (const auto& [name, value] : request.headers) {
-      if (name == "host" || name == "authorization" || name == "content-length" || name == "transfer-encoding") continue;
+      if (name == "host" || name == "authorization" || name == "content-length" || name == "transfer-encoding")
+        continue;
       onward.headers.add(name, value);
     }
     auto answer = co_await client->upgrade(std::move(onward));
@@ -211,7 +226,8 @@ class ServerImpl : public Server {
       if (key == "cmd" || key == "command") ask.add_cmd(value);
     }
     ask.set_timeout(60);
-    auto answer = co_await deps_.runtime.call<cri::ExecSyncResponse>("RuntimeService/ExecSync", ask, std::chrono::seconds(65));
+    auto answer =
+        co_await deps_.runtime.call<cri::ExecSyncResponse>("RuntimeService/ExecSync", ask, std::chrono::seconds(65));
     if (!answer) co_return co_await fail(responder, answer.error());
     co_await responder.send(200, {{"content-type", "text/plain"}}, one(answer->stdout() + answer->stderr()));
   }
@@ -223,7 +239,8 @@ class ServerImpl : public Server {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(net::LoopPool& loops, const Options& options, pki::KeyPair serving, ServerDependencies deps) {
+Result<std::unique_ptr<Server>> Server::start(net::LoopPool& loops, const Options& options, pki::KeyPair serving,
+                                              ServerDependencies deps) {
   auto out = std::make_unique<ServerImpl>(std::move(deps));
   RD_TRYV(out->listen(loops, options, std::move(serving)));
   return out;

@@ -1,7 +1,8 @@
 // The kubelet's HTTPS API (path apiserver-kubelet): logs, exec, attach, port-forward, pods, metrics.
 //
-// Nobody gets in without a credential: a certificate of the client CA, or a token that the API server vouches for (TokenReview); and
-// every request is authorized (SubjectAccessReview on nodes' subresources). Single-threaded: the loop given is the caller's.
+// Nobody gets in without a credential: a certificate of the client CA, or a token that the API server vouches for
+// (TokenReview); and every request is authorized (SubjectAccessReview on nodes' subresources). Single-threaded: the
+// loop given is the caller's.
 #pragma once
 #include <functional>
 #include <memory>
@@ -27,14 +28,16 @@ struct ServerDependencies {
     bool running = false;
   };
   // "" is the only container. NotFound and BadRequest in upstream's words.
-  std::function<Result<ContainerRef>(std::string ns, std::string pod, std::string container, bool previous)> find_container;
+  std::function<Result<ContainerRef>(std::string ns, std::string pod, std::string container, bool previous)>
+      find_container;
   std::function<Result<std::string>(std::string ns, std::string pod)> find_sandbox;
   std::function<std::string()> pods_json;
 };
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(net::LoopPool& loops, const Options& options, pki::KeyPair serving, ServerDependencies deps);
+  static Result<std::unique_ptr<Server>> start(net::LoopPool& loops, const Options& options, pki::KeyPair serving,
+                                               ServerDependencies deps);
   virtual ~Server() = default;
   virtual Task<void> drain() = 0;
 };

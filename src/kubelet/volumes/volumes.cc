@@ -20,7 +20,9 @@ namespace {
 constexpr int kDefaultMode = 0644;
 
 template <class Map>
-Result<std::map<std::string, std::pair<std::string, int>>> pick(const Map& data, const std::vector<core::KeyToPath>& items, int mode, bool optional, const std::string& what) {
+Result<std::map<std::string, std::pair<std::string, int>>> pick(const Map& data,
+                                                                const std::vector<core::KeyToPath>& items, int mode,
+                                                                bool optional, const std::string& what) {
   std::map<std::string, std::pair<std::string, int>> out;
   if (items.empty()) {
     for (const auto& [key, value] : data) out[key] = {value, mode};
@@ -32,7 +34,8 @@ Result<std::map<std::string, std::pair<std::string, int>>> pick(const Map& data,
       if (optional) continue;
       return bad_request(fmt::format("references non-existent {} key: {}", what, item.key));
     }
-    if (item.path.starts_with('/') || item.path.find("..") != std::string::npos) return bad_request(fmt::format("path \"{}\" leaves the volume", item.path));
+    if (item.path.starts_with('/') || item.path.find("..") != std::string::npos)
+      return bad_request(fmt::format("path \"{}\" leaves the volume", item.path));
     out[item.path] = {it->second, item.mode.value_or(mode)};
   }
   return out;
@@ -49,10 +52,13 @@ std::string map_text(const std::map<std::string, std::string>& map) {
 }
 
 Result<void> host_path(const std::string& path, const std::string& type) {
-  struct stat s {};
+  struct stat s{};
   bool there = ::stat(path.c_str(), &s) == 0;
-  auto wrong = [&](const char* what) { return bad_request(fmt::format("hostPath type check failed: {} is not a {}", path, what)); };
-  if (type == "DirectoryOrCreate") return there ? (S_ISDIR(s.st_mode) ? Result<void>{} : Result<void>(wrong("directory"))) : make_folder(path, 0755);
+  auto wrong = [&](const char* what) {
+    return bad_request(fmt::format("hostPath type check failed: {} is not a {}", path, what));
+  };
+  if (type == "DirectoryOrCreate")
+    return there ? (S_ISDIR(s.st_mode) ? Result<void>{} : Result<void>(wrong("directory"))) : make_folder(path, 0755);
   if (type == "FileOrCreate") {
     if (there) return S_ISREG(s.st_mode) ? Result<void>{} : Result<void>(wrong("file"));
     return pki::write_file(path, "", 0644);
@@ -90,18 +96,22 @@ Result<std::string> field_value(const core::Pod& pod, const std::string& path) {
 
 Result<std::string> resource_value(const core::Container& container, const core::ResourceFieldSelector& selector) {
   size_t dot = selector.resource.find('.');
-  std::string kind = selector.resource.substr(0, dot), name = dot == std::string::npos ? "" : selector.resource.substr(dot + 1);
+  std::string kind = selector.resource.substr(0, dot),
+              name = dot == std::string::npos ? "" : selector.resource.substr(dot + 1);
   const auto& map = kind == "limits" ? container.resources.limits : container.resources.requests;
   auto it = map.find(name);
   // Without a limit a container may take what the node has; the node's size is what upstream shows too.
-  schema::Quantity amount = it != map.end() ? it->second
-                            : name == "cpu" ? schema::Quantity::of(kind == "limits" ? ::sysconf(_SC_NPROCESSORS_ONLN) : 0)
-                                            : schema::Quantity::of(kind == "limits" ? ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE) : 0);
+  schema::Quantity amount =
+      it != map.end() ? it->second
+      : name == "cpu"
+          ? schema::Quantity::of(kind == "limits" ? ::sysconf(_SC_NPROCESSORS_ONLN) : 0)
+          : schema::Quantity::of(kind == "limits" ? ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE) : 0);
   double divisor = selector.divisor.empty() || selector.divisor.is_zero() ? 1.0 : selector.divisor.as_double();
   return std::to_string(static_cast<int64_t>(std::ceil(amount.as_double() / divisor - 1e-9)));
 }
 
-Task<Result<Volumes::Files>> Volumes::config_map(std::string ns, std::string name, std::vector<core::KeyToPath> items, int mode, bool optional) {
+Task<Result<Volumes::Files>> Volumes::config_map(std::string ns, std::string name, std::vector<core::KeyToPath> items,
+                                                 int mode, bool optional) {
   auto map = co_await api_.get<core::ConfigMap>(ns, name);
   if (!map) {
     if (optional && map.error().is("NotFound")) co_return Files{};
@@ -112,7 +122,8 @@ Task<Result<Volumes::Files>> Volumes::config_map(std::string ns, std::string nam
   co_return pick(all, items, mode, optional, "config");
 }
 
-Task<Result<Volumes::Files>> Volumes::secret(std::string ns, std::string name, std::vector<core::KeyToPath> items, int mode, bool optional) {
+Task<Result<Volumes::Files>> Volumes::secret(std::string ns, std::string name, std::vector<core::KeyToPath> items,
+                                             int mode, bool optional) {
   auto there = co_await api_.get<core::Secret>(ns, name);
   if (!there) {
     if (optional && there.error().is("NotFound")) co_return Files{};
@@ -123,7 +134,8 @@ Task<Result<Volumes::Files>> Volumes::secret(std::string ns, std::string name, s
   co_return pick(all, items, mode, optional, "secret");
 }
 
-Result<Volumes::Files> Volumes::downward(const core::Pod& pod, const std::vector<core::DownwardAPIVolumeFile>& items, int mode) {
+Result<Volumes::Files> Volumes::downward(const core::Pod& pod, const std::vector<core::DownwardAPIVolumeFile>& items,
+                                         int mode) {
   Files out;
   for (const auto& item : items) {
     std::string text;
@@ -153,7 +165,8 @@ Task<Result<std::string>> Volumes::token(core::Pod pod, std::string audience, in
   bound.apiVersion = "v1";
   bound.name = pod.metadata.name;
   bound.uid = pod.metadata.uid;
-  std::string path = client::Client::object_path(*schema::find_resource("", "v1", "serviceaccounts"), pod.metadata.namespace_, pod.spec.serviceAccountName, "token");
+  std::string path = client::Client::object_path(*schema::find_resource("", "v1", "serviceaccounts"),
+                                                 pod.metadata.namespace_, pod.spec.serviceAccountName, "token");
   RD_CO_TRY(client::RawResponse response, co_await api_.request("POST", path, schema::to_json(request)));
   RD_CO_TRY(auto answer, schema::from_json<k8s::authentication::v1::TokenRequest>(response.body));
   tokens_[key] = {answer.status.token, now() + std::chrono::seconds(seconds * 4 / 5)};
@@ -165,12 +178,15 @@ Task<Result<std::map<std::string, std::string>>> Volumes::ensure(core::Pod pod) 
   std::string ns = pod.metadata.namespace_;
   for (const auto& volume : pod.spec.volumes) {
     std::string path = pod_dir(pod.metadata.uid) + "/volumes/" + volume.name;
-    auto fail = [&](const Status& status) { return Error(status.with_context(fmt::format("MountVolume.SetUp failed for volume \"{}\"", volume.name))); };
+    auto fail = [&](const Status& status) {
+      return Error(status.with_context(fmt::format("MountVolume.SetUp failed for volume \"{}\"", volume.name)));
+    };
     std::optional<Files> files;
     bool secret_data = false;
     int mode = kDefaultMode;
     if (volume.hostPath) {
-      auto ok = co_await run_blocking([p = volume.hostPath->path, t = volume.hostPath->type.value_or("")] { return host_path(p, t); });
+      auto ok = co_await run_blocking(
+          [p = volume.hostPath->path, t = volume.hostPath->type.value_or("")] { return host_path(p, t); });
       if (!ok) co_return fail(ok.error());
       out[volume.name] = volume.hostPath->path;
       continue;
@@ -187,12 +203,14 @@ Task<Result<std::map<std::string, std::string>>> Volumes::ensure(core::Pod pod) 
     }
     if (volume.configMap) {
       mode = volume.configMap->defaultMode.value_or(kDefaultMode);
-      auto got = co_await config_map(ns, volume.configMap->name, volume.configMap->items, mode, volume.configMap->optional.value_or(false));
+      auto got = co_await config_map(ns, volume.configMap->name, volume.configMap->items, mode,
+                                     volume.configMap->optional.value_or(false));
       if (!got) co_return fail(got.error());
       files = std::move(*got);
     } else if (volume.secret) {
       mode = volume.secret->defaultMode.value_or(kDefaultMode);
-      auto got = co_await secret(ns, volume.secret->secretName, volume.secret->items, mode, volume.secret->optional.value_or(false));
+      auto got = co_await secret(ns, volume.secret->secretName, volume.secret->items, mode,
+                                 volume.secret->optional.value_or(false));
       if (!got) co_return fail(got.error());
       files = std::move(*got);
       secret_data = true;
@@ -206,11 +224,16 @@ Task<Result<std::map<std::string, std::string>>> Volumes::ensure(core::Pod pod) 
       secret_data = true;
       for (const auto& source : volume.projected->sources) {
         Result<Files> got = Files{};
-        if (source.configMap) got = co_await config_map(ns, source.configMap->name, source.configMap->items, mode, source.configMap->optional.value_or(false));
-        if (source.secret) got = co_await secret(ns, source.secret->name, source.secret->items, mode, source.secret->optional.value_or(false));
+        if (source.configMap)
+          got = co_await config_map(ns, source.configMap->name, source.configMap->items, mode,
+                                    source.configMap->optional.value_or(false));
+        if (source.secret)
+          got = co_await secret(ns, source.secret->name, source.secret->items, mode,
+                                source.secret->optional.value_or(false));
         if (source.downwardAPI) got = downward(pod, source.downwardAPI->items, mode);
         if (source.serviceAccountToken) {
-          auto text = co_await token(pod, source.serviceAccountToken->audience, source.serviceAccountToken->expirationSeconds.value_or(3600));
+          auto text = co_await token(pod, source.serviceAccountToken->audience,
+                                     source.serviceAccountToken->expirationSeconds.value_or(3600));
           if (!text) co_return fail(text.error());
           // Root reads it; others only when the pod runs as somebody else.
           bool as_root = !pod.spec.securityContext || !pod.spec.securityContext->runAsUser;

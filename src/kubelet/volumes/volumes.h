@@ -1,6 +1,7 @@
 // A pod's volumes on this machine: made before its containers start, kept up to date while it runs, removed with it.
 //
-// Everything lives under ROOT/pods/UID/volumes/NAME; what is secret is on tmpfs. Belongs to one loop; file work runs on the blocking pool.
+// Everything lives under ROOT/pods/UID/volumes/NAME; what is secret is on tmpfs. Belongs to one loop; file work runs on
+// the blocking pool.
 #pragma once
 #include <map>
 #include <string>
@@ -25,10 +26,13 @@ class Volumes {
     Timestamp renew_at{};
   };
   using Files = std::map<std::string, std::pair<std::string, int>>;
-  Task<Result<Files>> config_map(std::string ns, std::string name, std::vector<k8s::core::v1::KeyToPath> items, int mode, bool optional);
-  Task<Result<Files>> secret(std::string ns, std::string name, std::vector<k8s::core::v1::KeyToPath> items, int mode, bool optional);
+  Task<Result<Files>> config_map(std::string ns, std::string name, std::vector<k8s::core::v1::KeyToPath> items,
+                                 int mode, bool optional);
+  Task<Result<Files>> secret(std::string ns, std::string name, std::vector<k8s::core::v1::KeyToPath> items, int mode,
+                             bool optional);
   Task<Result<std::string>> token(k8s::core::v1::Pod pod, std::string audience, int64_t seconds);
-  static Result<Files> downward(const k8s::core::v1::Pod& pod, const std::vector<k8s::core::v1::DownwardAPIVolumeFile>& items, int mode);
+  static Result<Files> downward(const k8s::core::v1::Pod& pod,
+                                const std::vector<k8s::core::v1::DownwardAPIVolumeFile>& items, int mode);
   client::Client& api_;
   Options options_;
   std::map<std::string, Token> tokens_;  // by pod uid and audience
@@ -37,6 +41,7 @@ class Volumes {
 // "metadata.name", "metadata.labels", "metadata.labels['x']", "spec.nodeName", "status.podIP", ... of a pod.
 Result<std::string> field_value(const k8s::core::v1::Pod& pod, const std::string& path);
 // "limits.cpu", "requests.memory", ... of a container, divided as asked.
-Result<std::string> resource_value(const k8s::core::v1::Container& container, const k8s::core::v1::ResourceFieldSelector& selector);
+Result<std::string> resource_value(const k8s::core::v1::Container& container,
+                                   const k8s::core::v1::ResourceFieldSelector& selector);
 
 }  // namespace redoubt::kubelet
