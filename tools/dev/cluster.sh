@@ -2,7 +2,9 @@
 # The one-machine cluster of this checkout, all of it under .dev/. Sourced by ./dev.
 
 state=$root/.dev
-redoubt=$root/build/release/redoubt
+# What is built and run; dev compiles faster than what users run (REDOUBT_PRESET=dev ./dev up).
+preset=${REDOUBT_PRESET:-release}
+redoubt=$root/build/$preset/redoubt
 kubeconfig=$state/admin.kubeconfig
 
 cluster_pid() {
@@ -44,7 +46,7 @@ node_ready() { [ "$(kubectl --kubeconfig "$kubeconfig" get nodes -o 'jsonpath={.
 
 cluster_up() {
   install_packages
-  build release redoubt
+  build "$preset" redoubt
   mkdir -p "$state"
   chmod 700 "$state"
   local pid

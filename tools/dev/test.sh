@@ -60,8 +60,8 @@ run_tests() {
     case $suite in
       unit) build release; unit_tests release ;;
       asan|tsan) sanitized_units "$suite" ;;
-      e2e) build release redoubt; python_tests tests/e2e e2e ;;
-      interop) build release redoubt; python_tests tests/interop interop ;;
+      e2e) build "$preset" redoubt; python_tests tests/e2e e2e ;;
+      interop) build "$preset" redoubt; python_tests tests/interop interop ;;
       *) die "unknown test suite '$suite' (unit, asan, tsan, e2e, interop)" ;;
     esac
   done
