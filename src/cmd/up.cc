@@ -1,7 +1,5 @@
 #include "cmd/up.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 
 #include "base/random.h"
@@ -13,13 +11,6 @@
 namespace redoubt::cmd {
 
 Result<void> prepare_local_agent(const Server& server, kubelet::Options& options) {
-  if (options.node_name.empty()) {
-    char host[256] = "";
-    ::gethostname(host, sizeof host - 1);
-    options.node_name = host;
-    for (char& c : options.node_name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  if (options.node_ip.empty()) options.node_ip = server.options().advertise_address;
   client::Config admin = server.client_config(server.pki().clients.at("admin"), "redoubt/up");
   options.server = admin.server;
   options.service_host = server.service_ip();

@@ -1,0 +1,22 @@
+// What subcommands share of flags. Each part of the options has its flags in one file here, under upstream's names
+// where the meaning is the same.
+#pragma once
+#include <string>
+
+#include "cmd/server.h"
+#include "kubelet/options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace redoubt::cmd {
+
+void add_server_flags(CLI::App& command, ServerOptions& options);
+
+// `run_dir` is where sockets go, see complete_agent_options().
+void add_agent_flags(CLI::App& command, kubelet::Options& options, std::string& run_dir);
+// Fills in the folders, and what was not said: the node's name and address.
+void complete_agent_options(kubelet::Options& options, const std::string& data_dir, const std::string& run_dir);
+
+}  // namespace redoubt::cmd

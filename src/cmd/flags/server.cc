@@ -1,0 +1,33 @@
+// Flags of the control plane.
+#include <CLI/CLI.hpp>
+
+#include "cmd/flags/flags.h"
+
+namespace redoubt::cmd {
+
+void add_server_flags(CLI::App& command, ServerOptions& options) {
+  command.add_option("--data-dir", options.data_dir, "where keys, certificates and the database are kept")
+      ->capture_default_str();
+  command.add_option("--bind-address", options.bind_address, "address of the secure port")->capture_default_str();
+  command.add_option("--secure-port", options.secure_port, "the one HTTPS port")->capture_default_str();
+  command.add_option("--advertise-address", options.advertise_address,
+                     "address that nodes and pods reach the API server by (default: the default route's)");
+  command
+      .add_option("--service-cluster-ip-range", options.service_cluster_ip_range,
+                  "network of Services' virtual addresses")
+      ->capture_default_str();
+  command.add_option("--cluster-cidr", options.cluster_cidr, "network of pods' addresses")->capture_default_str();
+  command.add_option("--write-kubeconfig", options.write_kubeconfig,
+                     "where the administrator's kubeconfig goes (default: DATA-DIR/admin.kubeconfig)");
+  command.add_option("--tls-san", options.tls_sans, "further name or address in the API server's certificate");
+  command.add_option("--max-requests-inflight", options.max_requests_inflight, "reading requests under way at once")
+      ->capture_default_str();
+  command
+      .add_option("--max-mutating-requests-inflight", options.max_mutating_requests_inflight,
+                  "writing requests under way at once")
+      ->capture_default_str();
+  command.add_option("--node-address-allow", options.node_address_allow,
+                     "CIDR whose addresses kubelets' serving certificates may carry");
+}
+
+}  // namespace redoubt::cmd
