@@ -8,6 +8,7 @@
 
 #include "apiserver/auth/authorizer.h"
 #include "apiserver/auth/user.h"
+#include "apiserver/seat.h"
 #include "base/status.h"
 #include "net/http.h"
 #include "schema/codec.h"
@@ -31,7 +32,8 @@ struct Context {
   net::Request& request;
   net::Responder& responder;
   RequestInfo info;
-  UserInfo user;
+  UserInfo user;                         // whose rights count
+  std::optional<UserInfo> impersonator;  // who really asks, when that is somebody else
   std::vector<std::pair<std::string, std::string>> query;
   const schema::Resource* resource = nullptr;
   const schema::Subresource* subresource = nullptr;
@@ -39,6 +41,7 @@ struct Context {
   View view = View::Object;
   schema::Arena arena;
   std::vector<std::string> warnings;
+  Seat seat;
 
   std::string_view param(std::string_view name) const {
     for (const auto& [key, value] : query) {

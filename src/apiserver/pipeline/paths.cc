@@ -1,0 +1,99 @@
+#include "apiserver/discovery/discovery.h"
+#include "apiserver/pipeline/pipeline.h"
+#include "base/metrics.h"
+#include "schema/openapi.h"
+
+namespace redoubt::apiserver::pipeline {
+
+namespace {
+
+BytesList one(std::string text) {
+  BytesList out;
+  out.push_back(Bytes::take(std::move(text)));
+  return out;
+}
+
+std::string openapi(Services& s, const std::string& path) {
+  std::lock_guard lock(s.documents_mutex);
+  auto it = s.documents.find(path);
+  if (it != s.documents.end()) return it->second;
+  std::vector<const schema::Resource*> all;
+  for (const schema::Resource& r : schema::builtin_resources()) all.push_back(&r);
+  std::string out;
+  if (path == "/openapi/v2") {
+    out = schema::openapi_v2(all);
+  } else {
+    std::set<std::pair<std::string, std::string>> versions;
+    for (const schema::Resource* r : all) versions.emplace(r->group, r->version);
+    for (const auto& [group, version] : versions) {
+      std::string below = group.empty() ? "api/" + version : "apis/" + group + "/" + version;
+      if (path != "/openapi/v3/" + below) continue;
+      std::vector<const schema::Resource*> mine;
+      for (const schema::Resource* r : all) {
+        if (r->group == group && r->version == version) mine.push_back(r);
+      }
+      out = schema::openapi_v3(group, version, mine);
+    }
+    if (path == "/openapi/v3") {
+      out = "{\"paths\":{";
+      for (const auto& [group, version] : versions) {
+        std::string below = group.empty() ? "api/" + version : "apis/" + group + "/" + version;
+        out += fmt::format(R"({}"{}":{{"serverRelativeURL":"/openapi/v3/{}?hash=REDOUBT1354"}})",
+                           out.back() == '{' ? "" : ",", below, below);
+      }
+      out += "}}";
+    }
+  }
+  if (!out.empty()) s.documents[path] = out;
+  return out;
+}
+
+}  // namespace
+
+Task<void> serve_path(Services& s, Context& c) {
+  std::string path = c.request.path;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  auto send = [&](std::string type, std::string body) {
+    return c.responder.send(200, {{"content-type", std::move(type)}}, one(std::move(body)));
+  };
+  if (c.request.method != "GET" && c.request.method != "HEAD")
+    co_return co_await send_status(c, method_not_allowed({}, c.request.method).error());
+  for (const char* name : {"/livez", "/readyz", "/healthz"}) {
+    if (path == name || path.starts_with(std::string(name) + "/")) co_return co_await serve_health(s, c);
+  }
+  if (path == "/version") {
+    co_await send("application/json", version_json());
+  } else if (path == "/metrics") {
+    co_await send("text/plain; version=0.0.4; charset=utf-8", render_metrics());
+  } else if (path == "/.well-known/openid-configuration") {
+    const std::string& issuer = s.options.authentication.service_account_issuer;
+    co_await send(
+        "application/json",
+        fmt::format(
+            R"({{"issuer":"{}","jwks_uri":"https://{}:{}/openid/v1/jwks","response_types_supported":["id_token"],)"
+            R"("subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}})",
+            issuer, s.options.advertise_address, s.options.advertise_port));
+  } else if (path == "/openid/v1/jwks") {
+    co_await send("application/jwk-set+json", s.options.authentication.service_account_keys->jwks());
+  } else if (path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/")) {
+    std::string document = openapi(s, path);
+    if (document.empty()) co_return co_await send_status(c, page_not_found().error());
+    co_await send("application/json", std::move(document));
+  } else if (auto document = discovery(path, c.request.headers.get("accept").value_or(""))) {
+    if (c.request.headers.get("if-none-match") == document->etag) {
+      co_await c.responder.send(304, {{"etag", document->etag}}, {});
+    } else {
+      co_await c.responder.send(
+          200, {{"content-type", document->content_type}, {"etag", document->etag}, {"vary", "Accept"}},
+          one(std::move(document->body)));
+    }
+  } else if (path == "/") {
+    co_await send(
+        "application/json",
+        R"({"paths":["/api","/apis","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/openid/v1/jwks","/readyz","/version"]})");
+  } else {
+    co_await send_status(c, page_not_found().error());
+  }
+}
+
+}  // namespace redoubt::apiserver::pipeline

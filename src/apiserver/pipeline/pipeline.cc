@@ -1,0 +1,67 @@
+#include "apiserver/pipeline/pipeline.h"
+
+#include "base/metrics.h"
+
+namespace redoubt::apiserver::pipeline {
+
+namespace {
+
+// In this order, always. The first error is the answer.
+constexpr Verdict (*kSteps[])(Services&, Context&) = {
+    parse,         //
+    request_info,  //
+    negotiate,     //
+    authenticate,  //
+    impersonate,   //
+    fairness,      //
+    authorize,
+};
+
+void count_request(const Context& c, std::chrono::steady_clock::time_point began) {
+  // One series a verb and resource; what is no resource counts together.
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, std::string>, std::pair<Counter*, Histogram*>> known;
+  std::pair<std::string, std::string> key{c.info.verb,
+                                          c.resource != nullptr ? std::string(c.resource->name) : std::string()};
+  std::pair<Counter*, Histogram*> metrics;
+  {
+    std::lock_guard lock(mutex);
+    auto [it, added] = known.try_emplace(key);
+    if (added) {
+      MetricLabels labels{{"verb", key.first}, {"resource", key.second}};
+      it->second = {
+          &counter("apiserver_request_total", "Requests answered, by verb and resource.", labels),
+          &histogram("apiserver_request_duration_seconds", "How long requests took, watches and connections left out.",
+                     {0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30}, labels)};
+    }
+    metrics = it->second;
+  }
+  metrics.first->add();
+  if (!is_long_running(c.info))
+    metrics.second->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+}
+
+}  // namespace
+
+bool is_long_running(const RequestInfo& info) {
+  return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" ||
+         info.subresource == "attach" || info.subresource == "portforward" || info.subresource == "proxy";
+}
+
+Task<void> serve(Services& services, net::Request request, net::Responder& responder) {
+  auto began = std::chrono::steady_clock::now();
+  Context c{request, responder};
+  for (auto* step : kSteps) {
+    Verdict verdict = step(services, c);
+    if (!verdict.is_here()) verdict = Verdict(co_await verdict.task());
+    if (!verdict.value()) co_return co_await send_status(c, verdict.value().error());
+  }
+  if (c.info.resource_request) {
+    co_await serve_resource(services, c);
+  } else {
+    co_await serve_path(services, c);
+  }
+  count_request(c, began);
+}
+
+}  // namespace redoubt::apiserver::pipeline

@@ -1,0 +1,64 @@
+// A request's way through the API server: one step a file, each a plain function over the request's Context, in the
+// order of the table in pipeline.cc.
+#pragma once
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "apiserver/admission.h"
+#include "apiserver/apiserver.h"
+#include "apiserver/auth/authenticator.h"
+#include "apiserver/auth/authorizer.h"
+#include "apiserver/context.h"
+#include "apiserver/pipeline/verdict.h"
+#include "apiserver/rest.h"
+#include "apiserver/reviews.h"
+#include "apiserver/service_ips.h"
+#include "apiserver/subresources.h"
+
+namespace redoubt::apiserver::pipeline {
+
+// What the steps work with: made once, shared by all requests on all loops.
+struct Services {
+  explicit Services(ApiServerOptions o)
+      : options(std::move(o)),
+        authenticator(options.authentication),
+        authorizer(*options.store),
+        admission(*options.store, authorizer) {}
+  const ApiServerOptions options;
+  Authenticator authenticator;
+  Authorizer authorizer;
+  Admission admission;
+  std::unique_ptr<ServiceIps> service_ips;
+  std::unique_ptr<Rest> rest;
+  std::unique_ptr<Reviews> reviews;
+  std::unique_ptr<Subresources> subresources;
+  std::atomic<bool> bootstrapped{false};
+  std::atomic<size_t> reading{0}, writing{0};  // requests under way
+  std::mutex documents_mutex;
+  std::map<std::string, std::string> documents;  // OpenAPI, made when first asked for
+};
+
+// The whole way; what a net::Handler calls.
+Task<void> serve(Services& services, net::Request request, net::Responder& responder);
+
+// ---- the steps before the handlers ----
+Verdict parse(Services& services, Context& context);         // the query
+Verdict request_info(Services& services, Context& context);  // verb, group, resource, name, ...
+Verdict negotiate(Services& services, Context& context);     // the answer's form
+Verdict authenticate(Services& services, Context& context);  // 401; takes the credentials off the request
+Verdict impersonate(Services& services, Context& context);   // as whom; takes the headers off the request
+Verdict fairness(Services& services, Context& context);      // 429 when too much is under way
+Verdict authorize(Services& services, Context& context);     // 403
+
+// ---- the handlers ----
+Task<void> serve_resource(Services& services, Context& context);
+Task<void> serve_path(Services& services, Context& context);
+Task<void> serve_health(Services& services, Context& context);  // /livez, /readyz, /healthz
+
+// True for what may go on for ever: watches, logs, connections.
+bool is_long_running(const RequestInfo& info);
+
+}  // namespace redoubt::apiserver::pipeline

@@ -1,0 +1,67 @@
+#include "apiserver/pipeline/pipeline.h"
+
+namespace redoubt::apiserver::pipeline {
+
+Task<void> serve_resource(Services& s, Context& c) {
+  c.resource = schema::find_resource(c.info.group, c.info.version, c.info.resource);
+  if (c.resource == nullptr) co_return co_await send_status(c, page_not_found().error());
+  const schema::Resource& r = *c.resource;
+  if (r.namespaced
+          ? c.info.namespace_.empty() && !(c.info.name.empty() && (c.info.verb == "list" || c.info.verb == "watch")) &&
+                !r.storage_prefix.empty() && c.info.verb != "deletecollection" && c.param("fieldSelector").empty()
+          : !c.info.namespace_.empty() && r.name != "namespaces") {
+    co_return co_await send_status(c, page_not_found().error());
+  }
+  uint32_t verb = 0;
+  static const std::map<std::string_view, uint32_t> kVerbs = {
+      {"get", schema::kVerbGet},       {"list", schema::kVerbList},
+      {"watch", schema::kVerbWatch},   {"create", schema::kVerbCreate},
+      {"update", schema::kVerbUpdate}, {"patch", schema::kVerbPatch},
+      {"delete", schema::kVerbDelete}, {"deletecollection", schema::kVerbDeleteCollection}};
+  if (auto it = kVerbs.find(c.info.verb); it != kVerbs.end()) verb = it->second;
+  if (!c.info.subresource.empty()) {
+    for (const auto& sub : r.subresources) {
+      if (sub.name == c.info.subresource) c.subresource = &sub;
+    }
+    if (c.subresource == nullptr) co_return co_await send_status(c, page_not_found().error());
+    if ((c.subresource->verbs & verb) == 0)
+      co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
+    if (c.subresource->name == "token") co_return co_await s.reviews->token(c);
+    co_return co_await s.subresources->serve(c);
+  }
+  if ((r.verbs & verb) == 0 || verb == 0)
+    co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
+  if (r.storage_prefix.empty()) {
+    if (r.name == "bindings") {
+      Context& binding = c;
+      co_return co_await s.subresources->serve((binding.info.subresource = "binding", binding));
+    }
+    if (r.name == "componentstatuses") {
+      if (c.info.verb == "get") co_return co_await send_status(c, not_found(c.group_resource(), c.info.name).error());
+      auto encoded = encode_list(c, {}, {});
+      if (encoded) co_return co_await send_encoded(c, 200, std::move(*encoded));
+      co_return co_await send_status(c, encoded.error());
+    }
+    co_return co_await s.reviews->create(c);
+  }
+  switch (verb) {
+    case schema::kVerbGet:
+      co_return co_await s.rest->get(c);
+    case schema::kVerbList:
+      co_return co_await s.rest->list(c);
+    case schema::kVerbWatch:
+      co_return co_await s.rest->watch(c);
+    case schema::kVerbCreate:
+      co_return co_await s.rest->create(c);
+    case schema::kVerbUpdate:
+      co_return co_await s.rest->update(c);
+    case schema::kVerbPatch:
+      co_return co_await s.rest->patch(c);
+    case schema::kVerbDelete:
+      co_return co_await s.rest->remove(c);
+    default:
+      co_return co_await s.rest->remove_collection(c);
+  }
+}
+
+}  // namespace redoubt::apiserver::pipeline
