@@ -4,85 +4,82 @@ namespace redoubt::net {
 
 namespace {
 
-constexpr size_t kMaxMessageBytes = 16 * 1024 * 1024;  // containerd's own limit
+// The CRI's own limit (containerd's and the kubelet's).
+constexpr size_t kMaxUnaryMessageBytes = 16 * 1024 * 1024;
 
-Bytes frame(std::string_view message) {
-  std::string out(5, '\0');
-  auto size = static_cast<uint32_t>(message.size());
-  for (int i = 0; i < 4; ++i) out[1 + i] = static_cast<char>(size >> (24 - 8 * i));
-  out += message;
-  return Bytes::take(std::move(out));
+BytesList one(std::string message) {
+  BytesList out;
+  out.push_back(Bytes::take(std::move(message)));
+  return out;
 }
 
-Error grpc_error(int code, std::string message) {
-  struct Row {
-    int http;
-    const char* reason;
-  };
-  static constexpr Row kRows[] = {{200, ""},
-                                  {499, "Canceled"},
-                                  {500, "Unknown"},
-                                  {400, "BadRequest"},
-                                  {504, "Timeout"},
-                                  {404, "NotFound"},
-                                  {409, "AlreadyExists"},
-                                  {403, "Forbidden"},
-                                  {429, "TooManyRequests"},
-                                  {412, "FailedPrecondition"},
-                                  {409, "Aborted"},
-                                  {400, "OutOfRange"},
-                                  {501, "Unimplemented"},
-                                  {500, "InternalError"},
-                                  {503, "ServiceUnavailable"},
-                                  {500, "DataLoss"},
-                                  {401, "Unauthorized"}};
-  const Row& row = code >= 0 && code < 17 ? kRows[code] : kRows[2];
-  return Error(Status(row.http, row.reason, std::move(message)));
+Headers call_headers(Headers metadata) {
+  Headers out{{"content-type", "application/grpc"}, {"te", "trailers"}};
+  if (!metadata.has("user-agent")) out.add("user-agent", "redoubt");
+  for (const auto& [name, value] : metadata) out.add(name, value);
+  return out;
 }
 
-// The call's status from trailers, or from headers when the server sent nothing else.
-Result<void> status_from(const Headers& headers) {
-  auto code_text = headers.get("grpc-status");
-  if (!code_text) return service_unavailable("the server sent no gRPC status");
-  int code = 2;
-  std::from_chars(code_text->data(), code_text->data() + code_text->size(), code);
-  if (code == 0) return {};
-  auto message = percent_decode(headers.get("grpc-message").value_or(""));
-  return grpc_error(code, message.value_or("unreadable message"));
+Result<void> end_of(const ClientResponse& response) {
+  Headers trailers = response.trailers();
+  return grpc_status_from(trailers.has("grpc-status") ? trailers : response.headers);
+}
+
+// A proxy in between, or a server that speaks no gRPC.
+Result<void> check_response(const ClientResponse& response) {
+  if (response.status != 200) return service_unavailable(fmt::format("gRPC: HTTP status {}", response.status));
+  return {};
 }
 
 class MessageStream : public GrpcClient::ServerStream {
  public:
-  explicit MessageStream(ClientResponse response) : response_(std::move(response)) {}
+  explicit MessageStream(ClientResponse response) : response_(std::move(response)), reader_(kMaxUnaryMessageBytes) {}
 
   Task<Result<std::optional<std::string>>> next() override {
-    while (true) {
-      if (buffer_.size() >= 5) {
-        uint32_t size = 0;
-        for (int i = 0; i < 4; ++i) size = size << 8 | static_cast<uint8_t>(buffer_[1 + i]);
-        if (buffer_[0] != 0) co_return internal_error("a compressed gRPC message, which was not asked for");
-        if (size > kMaxMessageBytes)
-          co_return request_entity_too_large(fmt::format("a gRPC message of {} bytes", size));
-        if (buffer_.size() >= 5 + size) {
-          std::string message = buffer_.substr(5, size);
-          buffer_.erase(0, 5 + size);
-          co_return std::optional<std::string>(std::move(message));
-        }
-      }
-      RD_CO_TRY(Bytes piece, co_await response_.body->read_some());
-      if (piece.empty()) {
-        if (!buffer_.empty()) co_return service_unavailable("the gRPC stream ended within a message");
-        Headers trailers = response_.trailers();
-        RD_CO_TRYV(status_from(trailers.has("grpc-status") ? trailers : response_.headers));
-        co_return std::optional<std::string>();
-      }
-      buffer_ += piece.view();
-    }
+    RD_CO_TRY(std::optional<Bytes> message, co_await reader_.next(*response_.body));
+    if (message) co_return std::optional<std::string>(message->str());
+    RD_CO_TRYV(end_of(response_));
+    co_return std::optional<std::string>();
   }
 
  private:
   ClientResponse response_;
-  std::string buffer_;
+  GrpcMessageReader reader_;
+};
+
+class Duplex : public GrpcClientStream {
+ public:
+  Duplex(std::unique_ptr<DuplexCall> call, size_t max_message_bytes)
+      : call_(std::move(call)), reader_(max_message_bytes) {}
+
+  Task<Result<Headers>> headers(std::chrono::milliseconds timeout) override {
+    RD_CO_TRYV(co_await respond(timeout));
+    // Headers that end the call say why.
+    if (response_->headers.has("grpc-status")) RD_CO_TRYV(grpc_status_from(response_->headers));
+    co_return response_->headers;
+  }
+
+  Task<Result<std::optional<Bytes>>> next() override {
+    RD_CO_TRYV(co_await respond(std::chrono::milliseconds(0)));
+    RD_CO_TRY(std::optional<Bytes> message, co_await reader_.next(*response_->body));
+    if (!message) RD_CO_TRYV(end_of(*response_));
+    co_return message;
+  }
+
+  Task<Result<void>> write(BytesList message) override { return call_->write(grpc_frame(std::move(message))); }
+  void finish_writing() override { call_->finish(); }
+  void cancel() noexcept override { call_->cancel(); }
+
+ private:
+  Task<Result<void>> respond(std::chrono::milliseconds timeout) {
+    if (response_) co_return Result<void>{};
+    RD_CO_TRY(response_, co_await call_->response(timeout));
+    co_return check_response(*response_);
+  }
+
+  std::unique_ptr<DuplexCall> call_;
+  std::optional<ClientResponse> response_;
+  GrpcMessageReader reader_;
 };
 
 }  // namespace
@@ -92,11 +89,11 @@ Task<Result<std::unique_ptr<GrpcClient::ServerStream>>> GrpcClient::server_strea
   ClientRequest call;
   call.method = "POST";
   call.target = std::move(method);
-  call.headers = {{"content-type", "application/grpc"}, {"te", "trailers"}, {"user-agent", "redoubt"}};
-  call.body.push_back(frame(request));
+  call.headers = call_headers({});
+  call.body = grpc_frame(one(std::move(request)));
   call.header_timeout = std::chrono::milliseconds(0);
   RD_CO_TRY(ClientResponse response, co_await http_->send(std::move(call)));
-  if (response.status != 200) co_return service_unavailable(fmt::format("gRPC: HTTP status {}", response.status));
+  RD_CO_TRYV(check_response(response));
   std::unique_ptr<ServerStream> out = std::make_unique<MessageStream>(std::move(response));
   co_return out;
 }
@@ -106,20 +103,28 @@ Task<Result<std::string>> GrpcClient::unary(std::string method, std::string requ
   ClientRequest call;
   call.method = "POST";
   call.target = method;
-  call.headers = {{"content-type", "application/grpc"},
-                  {"te", "trailers"},
-                  {"user-agent", "redoubt"},
-                  {"grpc-timeout", fmt::format("{}m", limit.count())}};
-  call.body.push_back(frame(request));
+  call.headers = call_headers({{"grpc-timeout", fmt::format("{}m", limit.count())}});
+  call.body = grpc_frame(one(std::move(request)));
   call.header_timeout = limit + std::chrono::milliseconds(500);
   RD_CO_TRY(ClientResponse response, co_await http_->send(std::move(call)));
-  if (response.status != 200) co_return service_unavailable(fmt::format("gRPC: HTTP status {}", response.status));
+  RD_CO_TRYV(check_response(response));
   MessageStream stream(std::move(response));
   RD_CO_TRY(std::optional<std::string> first, co_await stream.next());
   if (!first) co_return internal_error("gRPC: an answer without a message");
   RD_CO_TRY(std::optional<std::string> second, co_await stream.next());
   if (second) co_return internal_error("gRPC: more than one message");
   co_return std::move(*first);
+}
+
+Task<Result<std::unique_ptr<GrpcClientStream>>> GrpcClient::open(std::string method, Headers metadata,
+                                                                 size_t max_message_bytes) {
+  ClientRequest call;
+  call.method = "POST";
+  call.target = std::move(method);
+  call.headers = call_headers(std::move(metadata));
+  RD_CO_TRY(auto duplex, co_await http_->open(std::move(call)));
+  std::unique_ptr<GrpcClientStream> out = std::make_unique<Duplex>(std::move(duplex), max_message_bytes);
+  co_return out;
 }
 
 }  // namespace redoubt::net

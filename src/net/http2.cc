@@ -82,6 +82,19 @@ struct Http2Callbacks {
     return 0;
   }
 
+  // A reset drops frames of its stream that still wait: only when the last has gone is the response done.
+  static int on_frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    Http2Connection& c = self(user);
+    auto stream = find(c, frame->hd.stream_id);
+    if (!stream) return 0;
+    stream->out_done = true;
+    if (stream->stop_when_done && !stream->in_ended)
+      nghttp2_submit_rst_stream(c.session_, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+    return 0;
+  }
+
   static int on_data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
     Http2Connection& c = self(user);
     auto stream = find(c, id);
@@ -166,11 +179,6 @@ struct Http2Callbacks {
       stream.out_bytes -= n;
       length -= n;
     }
-    if (stream.out_ended && stream.out_bytes == 0) {
-      stream.out_done = true;
-      if (stream.stop_when_done && !stream.in_ended)
-        nghttp2_submit_rst_stream(c.session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
-    }
     if (stream.out_bytes < kBodyQueueBytes) stream.changed.notify();
     return 0;
   }
@@ -194,6 +202,7 @@ struct Http2Callbacks {
       nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
       nghttp2_session_callbacks_set_on_header_callback(c, on_header);
       nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
+      nghttp2_session_callbacks_set_on_frame_send_callback(c, on_frame_sent);
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
       nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
       nghttp2_session_callbacks_set_send_data_callback(c, on_send_body);
@@ -221,7 +230,8 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
   }
   nghttp2_option_del(option);
   std::vector<nghttp2_settings_entry> settings = {
-      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<uint32_t>(kHttp2StreamWindow)}};
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+       static_cast<uint32_t>(options_.stream_window > 0 ? options_.stream_window : kHttp2StreamWindow)}};
   if (options_.server) {
     settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, static_cast<uint32_t>(options_.max_streams)});
     settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
@@ -230,7 +240,9 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
     settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   }
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
-  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kHttp2ConnectionWindow);
+  nghttp2_session_set_local_window_size(
+      session_, NGHTTP2_FLAG_NONE, 0,
+      options_.connection_window > 0 ? options_.connection_window : kHttp2ConnectionWindow);
 }
 
 Http2Connection::~Http2Connection() {
@@ -363,26 +375,25 @@ Task<void> Http2Connection::write_loop() {
   }
 }
 
-// Without any frame for two intervals the peer is gone.
+// Silence for an interval is asked about; no answer within the timeout, and the peer is gone.
 Task<void> Http2Connection::ping_loop() {
   auto self = shared_from_this();
   uint64_t seen = received_;
-  bool asked = false;
   while (!ended_) {
     co_await sleep_for(options_.ping_interval);
-    if (received_ != seen) {
+    if (received_ != seen || streams_.empty()) {
       seen = received_;
-      asked = false;
       continue;
-    }
-    if (streams_.empty()) continue;
-    if (asked) {
-      abort();
-      co_return;
     }
     nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
     wake_writer();
-    asked = true;
+    co_await sleep_for(std::min<std::chrono::milliseconds>(options_.ping_interval, kPingTimeout));
+    if (received_ == seen) {
+      log_debug("http2 peer does not answer a ping");
+      abort();
+      co_return;
+    }
+    seen = received_;
   }
 }
 

@@ -98,8 +98,10 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
     bool server = true;
     size_t max_streams = 250;
     size_t max_header_bytes = 64 * 1024;
-    std::chrono::milliseconds idle_timeout{0};  // server: no stream for so long ends it; 0: never
-    std::chrono::milliseconds ping_interval{0};
+    std::chrono::milliseconds idle_timeout{0};   // server: no stream for so long ends it; 0: never
+    std::chrono::milliseconds ping_interval{0};  // without a frame for so long, and with a stream open: a ping; 0: off
+    int32_t stream_window = 0;                   // 0: the defaults of limits.h
+    int32_t connection_window = 0;
     // Server: called when a request's headers are complete.
     std::function<void(std::shared_ptr<Http2Stream>)> on_request;
   };

@@ -36,6 +36,52 @@ class Http2ResponseBody : public BodyReader {
   std::shared_ptr<Http2Connection> connection_;
 };
 
+Result<ClientResponse> response_of(const std::shared_ptr<Http2Stream>& stream, std::unique_ptr<BodyReader> body) {
+  ClientResponse out;
+  for (const auto& [name, value] : stream->in_headers) {
+    if (name == ":status") {
+      std::from_chars(value.data(), value.data() + value.size(), out.status);
+    } else {
+      out.headers.add(name, value);
+    }
+  }
+  out.trailers_storage = std::shared_ptr<Headers>(stream, &stream->in_trailers);
+  out.body = std::move(body);
+  return out;
+}
+
+class Http2Duplex : public DuplexCall {
+ public:
+  Http2Duplex(std::shared_ptr<Http2Stream> stream, std::shared_ptr<Http2Connection> connection)
+      : stream_(std::move(stream)), connection_(std::move(connection)) {}
+  ~Http2Duplex() override {
+    if (!stream_->in_ended || !stream_->out_ended) stream_->reset(NGHTTP2_CANCEL);
+  }
+  Task<Result<void>> write(BytesList pieces) override { return stream_->write(std::move(pieces)); }
+  void finish() override { stream_->finish({}); }
+  void cancel() noexcept override { stream_->reset(NGHTTP2_CANCEL); }
+
+  Task<Result<ClientResponse>> response(std::chrono::milliseconds limit) override {
+    auto stream = stream_;
+    auto end = std::chrono::steady_clock::now() + limit;
+    while (!stream->headers_done) {
+      if (stream->closed) co_return Error(stream->broken());
+      if (limit.count() == 0) {
+        co_await stream->changed.wait();
+        continue;
+      }
+      auto left = end - std::chrono::steady_clock::now();
+      if (left.count() <= 0) co_return timeout(fmt::format("no answer within {} ms", limit.count()));
+      co_await stream->changed.wait_for(left);
+    }
+    co_return response_of(stream, make_http2_body(stream));
+  }
+
+ private:
+  std::shared_ptr<Http2Stream> stream_;
+  std::shared_ptr<Http2Connection> connection_;
+};
+
 struct Pool {
   std::vector<std::shared_ptr<Http1Connection>> idle;
   size_t max_idle = 4;
@@ -153,6 +199,21 @@ class HttpClientImpl : public HttpClient {
     co_return out;
   }
 
+  Task<Result<std::unique_ptr<DuplexCall>>> open(ClientRequest request) override {
+    while (dialing_ && !(http2_ && http2_->usable())) co_await dialed_.wait();
+    if (!http2_ || !http2_->usable()) {
+      RD_CO_TRY(Transport transport, co_await connect());
+      if (!transport.http2) {
+        if (transport.stream) transport.stream->abort();
+        co_return service_unavailable(fmt::format("{} speaks no HTTP/2", options_.host));
+      }
+    }
+    auto connection = http2_;
+    RD_CO_TRY(auto stream, connection->request(http2_headers(request), true));
+    std::unique_ptr<DuplexCall> call = std::make_unique<Http2Duplex>(std::move(stream), std::move(connection));
+    co_return call;
+  }
+
   void drop_idle() override {
     for (auto& connection : pool_->idle) connection->stream->abort();
     pool_->idle.clear();
@@ -188,6 +249,13 @@ class HttpClientImpl : public HttpClient {
       co_return co_await send_http1(std::move(connection), request, seen);
     }
     fresh = true;
+    RD_CO_TRY(Transport transport, co_await connect());
+    if (transport.http2) co_return co_await send_http2(http2_, request, seen);
+    co_return co_await send_http1(std::make_shared<Http1Connection>(std::move(transport.stream)), request, seen);
+  }
+
+  // Dials; an HTTP/2 connection becomes http2_, and the transport's stream is then part of it.
+  Task<Result<Transport>> connect() {
     dialing_ = true;
     struct Dialed {
       HttpClientImpl& self;
@@ -195,33 +263,26 @@ class HttpClientImpl : public HttpClient {
         self.dialing_ = false;
         self.dialed_.notify();
       }
-    };
-    Transport transport;
-    {
-      Dialed dialed{*this};
-      RD_CO_TRY(transport, co_await dial(false));
-      if (transport.http2) {
-        Http2Connection::Options settings;
-        settings.server = false;
-        settings.ping_interval = options_.ping_interval;
-        settings.max_header_bytes = kMaxResponseHeadBytes;
-        http2_ = std::make_shared<Http2Connection>(std::move(transport.stream), std::move(settings), executor_);
-        scope_->spawn(run_connection(http2_));
-      }
+    } dialed{*this};
+    RD_CO_TRY(Transport transport, co_await dial(false));
+    if (transport.http2) {
+      Http2Connection::Options settings;
+      settings.server = false;
+      settings.ping_interval = options_.ping_interval;
+      settings.max_header_bytes = kMaxResponseHeadBytes;
+      settings.stream_window = options_.stream_window;
+      settings.connection_window = options_.connection_window;
+      http2_ = std::make_shared<Http2Connection>(std::move(transport.stream), std::move(settings), executor_);
+      scope_->spawn(run_connection(http2_));
     }
-    if (transport.http2) co_return co_await send_http2(http2_, request, seen);
-    co_return co_await send_http1(std::make_shared<Http1Connection>(std::move(transport.stream)), request, seen);
+    co_return transport;
   }
 
   static Task<void> run_connection(std::shared_ptr<Http2Connection> connection) { co_await connection->run(); }
 
   Task<Result<ClientResponse>> send_http2(std::shared_ptr<Http2Connection> connection, const ClientRequest& request,
                                           bool& seen) {
-    Headers headers{{":method", request.method},
-                    {":scheme", options_.tls ? "https" : "http"},
-                    {":authority", request.authority.empty() ? options_.host : request.authority},
-                    {":path", request.target}};
-    for (const auto& [name, value] : request.headers) headers.add(name, value);
+    Headers headers = http2_headers(request);
     bool has_body = !request.body.empty() || request.body_source;
     if (!request.body.empty() && !headers.has("content-length"))
       headers.add("content-length", std::to_string(total_size(request.body)));
@@ -255,17 +316,16 @@ class HttpClientImpl : public HttpClient {
       }
     }
     seen = true;
-    ClientResponse out;
-    for (const auto& [name, value] : stream->in_headers) {
-      if (name == ":status") {
-        std::from_chars(value.data(), value.data() + value.size(), out.status);
-      } else {
-        out.headers.add(name, value);
-      }
-    }
-    out.trailers_storage = std::shared_ptr<Headers>(stream, &stream->in_trailers);
-    out.body = std::move(body);
-    co_return out;
+    co_return response_of(stream, std::move(body));
+  }
+
+  Headers http2_headers(const ClientRequest& request) const {
+    Headers headers{{":method", request.method},
+                    {":scheme", options_.tls ? "https" : "http"},
+                    {":authority", request.authority.empty() ? options_.host : request.authority},
+                    {":path", request.target}};
+    for (const auto& [name, value] : request.headers) headers.add(name, value);
+    return headers;
   }
 
   Task<Result<void>> write_http1(Http1Connection& connection, const ClientRequest& request) {

@@ -36,6 +36,19 @@ struct UpgradeResponse {
   std::unique_ptr<BodyReader> body;  // set otherwise
 };
 
+// An HTTP/2 request whose body and response run side by side (gRPC streams). Dropping it before both ended resets the
+// stream.
+class DuplexCall {
+ public:
+  virtual ~DuplexCall() = default;
+  // Completes when the transport took the pieces; any number of tasks.
+  virtual Task<Result<void>> write(BytesList pieces) = 0;
+  virtual void finish() = 0;
+  // Waits for the response's headers, at most `timeout` (0: without end). Once; the call must outlive its body.
+  virtual Task<Result<ClientResponse>> response(std::chrono::milliseconds timeout) = 0;
+  virtual void cancel() noexcept = 0;
+};
+
 class HttpClient {
  public:
   // Opens a transport to the origin: TCP, a unix socket, or a tunnel.
@@ -46,7 +59,9 @@ class HttpClient {
     std::shared_ptr<TlsClientContext> tls;  // null: plain text (unix sockets, inside tunnels)
     bool http2_prior_knowledge = false;     // plain-text HTTP/2 (gRPC on a unix socket)
     size_t max_idle_connections = 4;
-    std::chrono::milliseconds ping_interval{30'000};  // HTTP/2: a dead peer is found within twice this; 0: off
+    std::chrono::milliseconds ping_interval{30'000};  // HTTP/2: silence for so long is asked about by a ping; 0: off
+    int32_t stream_window = 0;  // HTTP/2: bytes the server may send before they are read; 0: the default
+    int32_t connection_window = 0;
   };
   // For use on the executor's loop only.
   static std::unique_ptr<HttpClient> make(Executor executor, Options options);
@@ -55,6 +70,9 @@ class HttpClient {
   virtual Task<Result<ClientResponse>> send(ClientRequest request) = 0;
   // A request over an HTTP/1.1 connection of its own, with Connection: Upgrade headers given by the caller.
   virtual Task<Result<UpgradeResponse>> upgrade(ClientRequest request) = 0;
+  // Opens a stream and returns at once; ServiceUnavailable when the server speaks no HTTP/2. The request has no body
+  // but what is written.
+  virtual Task<Result<std::unique_ptr<DuplexCall>>> open(ClientRequest request) = 0;
   // Drops idle connections, so that the next request makes a new one (after a certificate change).
   virtual void drop_idle() = 0;
 };

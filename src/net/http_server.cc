@@ -100,7 +100,7 @@ class Http2Responder : public Responder {
     if (stream_->connection == nullptr) return Error(stream_->broken());
     if (length && !headers.has("content-length")) headers.set("content-length", std::to_string(*length));
     RD_TRYV(stream_->connection->respond(*stream_, status, headers, has_body));
-    if (!has_body) stream_->out_ended = stream_->out_done = true;
+    if (!has_body) stream_->out_ended = true;
     return {};
   }
 
@@ -178,7 +178,9 @@ Task<void> serve_http2(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
   settings.max_streams = options->max_streams_per_connection;
   settings.max_header_bytes = options->max_header_bytes;
   settings.idle_timeout = options->idle_timeout;
-  settings.ping_interval = std::chrono::seconds(30);
+  settings.ping_interval = options->ping_interval;
+  settings.stream_window = options->stream_window;
+  settings.connection_window = options->connection_window;
   auto live = std::make_shared<size_t>(0);
   settings.on_request = [executor, info, options, live](std::shared_ptr<Http2Stream> request) {
     // A reset stream is off HTTP/2's count at once, its handler only once it has noticed.
@@ -259,8 +261,8 @@ class ChunkedWriter : public BodyWriter {
 
 class Http1Responder : public Responder {
  public:
-  Http1Responder(std::shared_ptr<Http1State> state, bool head, bool close, bool old)
-      : state_(std::move(state)), head_(head), close_(close), old_(old) {}
+  Http1Responder(std::shared_ptr<Http1State> state, std::string_view method, bool close, bool old)
+      : state_(std::move(state)), head_(method == "HEAD"), connect_(method == "CONNECT"), close_(close), old_(old) {}
 
   Task<Result<void>> send(int status, Headers headers, BytesList body) override {
     started_ = true;
@@ -282,7 +284,7 @@ class Http1Responder : public Responder {
   }
   Task<Result<StreamPtr>> upgrade(Headers headers) override {
     started_ = upgraded_ = true;
-    RD_CO_TRYV(co_await state_->stream->write(head_bytes(101, headers)));
+    RD_CO_TRYV(co_await state_->stream->write(head_bytes(connect_ ? 200 : 101, headers)));
     StreamPtr out = std::make_unique<UpgradedStream>(state_);
     co_return out;
   }
@@ -291,11 +293,12 @@ class Http1Responder : public Responder {
 
  private:
   BytesList head_bytes(int status, Headers& headers) {
-    if (close_ && status != 101) headers.set("connection", "close");
+    if (close_ && !upgraded_) headers.set("connection", "close");
     return one_piece(fmt::format("HTTP/1.1 {} {}\r\n", status, status_text(status)) + format_headers(headers));
   }
   std::shared_ptr<Http1State> state_;
   bool head_;
+  bool connect_;
   bool close_;
   bool old_;  // HTTP/1.0
   bool started_ = false;
@@ -391,7 +394,7 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     state->idle = false;
     bool old = head->substr(0, head->find('\r')).ends_with("HTTP/1.0");
     bool close = request->headers.has_token("connection", "close");
-    bool head_only = request->method == "HEAD";
+    std::string method = request->method;
     bool upgrade = request->wants_upgrade();
     auto body_done = std::make_shared<bool>(false);
     std::function<Task<Result<void>>()> before;
@@ -403,7 +406,7 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     request->content_length = length;
     request->connection = info;
     request->body = make_http1_body(state->reader, *framing, length.value_or(0), body_done, std::move(before));
-    Http1Responder responder(state, head_only, close, old);
+    Http1Responder responder(state, method, close, old);
     Scope handler(executor, "request");
     handler.spawn(run_handler(options, std::move(*request), responder));
     // Only with the whole body in hand can a read tell whether the client is still there; an upgraded connection reads
@@ -541,7 +544,8 @@ class HttpServerImpl : public HttpServer {
     if (!error && options.unix_path.empty()) acceptor_->set_option(asio::socket_base::reuse_address(true), error);
     if (!error && options.address == "::") acceptor_->set_option(asio::ip::v6_only(false), error);
     if (!error) acceptor_->bind(endpoint, error);
-    if (!error && !options.unix_path.empty()) ::chmod(options.unix_path.c_str(), 0600);
+    if (!error && !options.unix_path.empty())
+      ::chmod(options.unix_path.c_str(), static_cast<mode_t>(options.unix_mode));
     if (!error) acceptor_->listen(asio::socket_base::max_listen_connections, error);
     if (error) return service_unavailable(fmt::format("can't listen on {}: {}", where, error.message()));
     if (options.unix_path.empty()) {

@@ -18,6 +18,11 @@ inline constexpr size_t kHttp2TurnBytes = 256 * 1024;
 // connection that is writing.
 inline constexpr size_t kHttp2CopyBytes = 4 * 1024;
 inline constexpr size_t kHttp2SmallBytes = 64 * 1024;
+// One gRPC message, as grpc-go's default; messages below this are copied out of the piece they came in (so that a queue
+// of small ones does not hold on to large pieces); and what is set aside when a long one begins.
+inline constexpr size_t kGrpcMessageBytes = 4 << 20;
+inline constexpr size_t kGrpcCopyBytes = 2 * 1024;
+inline constexpr size_t kGrpcReserveBytes = 64 * 1024;
 // What a peer may send on one stream before we read it, and on a connection.
 inline constexpr int32_t kHttp2StreamWindow = 1 << 20;
 inline constexpr int32_t kHttp2ConnectionWindow = 4 << 20;
@@ -33,6 +38,8 @@ inline constexpr std::chrono::seconds kLingerTimeout{2};
 inline constexpr size_t kLingerBytes = 16 << 20;
 // A chunk-size line of HTTP/1.1 with its extensions.
 inline constexpr size_t kMaxChunkLineBytes = 256;
+// A ping whose answer takes longer is none: the connection is dropped (gRPC's keepalive timeout).
+inline constexpr std::chrono::seconds kPingTimeout{20};
 // Handshakes that take longer are somebody holding a connection open.
 inline constexpr std::chrono::seconds kHandshakeTimeout{10};
 

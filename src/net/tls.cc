@@ -99,7 +99,27 @@ class ServerContext : public TlsServerContext, public std::enable_shared_from_th
     SslCtxPtr context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
     harden(context.get());
     RD_TRYV(use_identity(context.get(), certificate_pem, private_key_pem));
-    if (options_.request_client_certificate) {
+    if (options_.tls13_only) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
+    if (!options_.cipher_suites.empty()) {
+      std::string list;
+      for (const std::string& suite : options_.cipher_suites) {
+        std::string name = OPENSSL_cipher_name(suite.c_str());
+        if (name == "(NONE)") return bad_request(fmt::format("cipher suite {} is not known", suite));
+        if (name.starts_with("TLS_")) continue;  // TLS 1.3's are not configurable
+        list += (list.empty() ? "" : ":") + name;
+      }
+      if (!list.empty() && SSL_CTX_set_cipher_list(context.get(), list.c_str()) != 1)
+        return bad_request("no usable cipher suite: " + openssl_error());
+    }
+    if (!options_.required_client_ca_pem.empty()) {
+      RD_TRY(auto roots, parse_certificates(options_.required_client_ca_pem));
+      X509_STORE* store = SSL_CTX_get_cert_store(context.get());
+      for (const X509Ptr& root : roots) {
+        X509_STORE_add_cert(store, root.get());
+        SSL_CTX_add_client_CA(context.get(), root.get());
+      }
+      SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    } else if (options_.request_client_certificate) {
       // The chain is taken as it comes; the authenticator verifies it against its own roots and answers 401 with a
       // reason.
       SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });

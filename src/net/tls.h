@@ -26,6 +26,11 @@ class TlsServerContext {
     // wrong certificate gets a 401 that says why and a bearer token still works. The CA names below are sent as a hint.
     bool request_client_certificate = true;
     std::string client_ca_hint_pem;
+    // When set, a client without a certificate for client use from one of these is refused within the handshake.
+    std::string required_client_ca_pem;
+    bool tls13_only = false;
+    // IANA names of the TLS 1.2 suites to offer; empty: all with forward secrecy and AEAD. BadRequest for unknown ones.
+    std::vector<std::string> cipher_suites;
     std::vector<std::string> alpn = {"h2", "http/1.1"};
   };
   static Result<std::shared_ptr<TlsServerContext>> make(Options options);
