@@ -260,11 +260,12 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
   Value& meta = object.object_at(arena, "metadata");
   if (hooks.defaults != nullptr) hooks.defaults(object, arena);
   if (!status_only && hooks.prepare_update != nullptr) hooks.prepare_update(object, old, arena);
+  RD_TRYV(schema::conform(object, *resource.type, arena));
+  // Compared in canonical form: what a default writes and conforming drops again is no change.
   if (!status_only && hooks.spec_bumps_generation && object.has("spec") &&
       !object.get({"spec"}).equals(old.get({"spec"}))) {
     meta.set(arena, "generation", Value::integer(old_metadata.get({"generation"}).as_int() + 1));
   }
-  RD_TRYV(schema::conform(object, *resource.type, arena));
   Causes causes;
   validate_metadata(object, resource, hooks, causes);
   validate_metadata_update(object, old, causes);

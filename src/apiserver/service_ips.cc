@@ -88,7 +88,7 @@ Result<ServiceIps::Reservation> ServiceIps::assign(Value& service, const Value& 
     if (asked.empty()) asked = spec.get({"clusterIPs"}).size() > 0 ? spec.get({"clusterIPs"}).at(0).as_string() : "";
     std::string_view before = old.get({"spec", "clusterIP"}).as_string();
     if (asked.empty() && !before.empty()) asked = arena.copy(before);
-    if (asked != "None" && asked != before) {
+    if (asked != "None" && (asked.empty() || asked != before)) {
       uint32_t address = 0;
       if (!asked.empty()) {
         if (!parse_ip(asked, address) || address <= network_ || address >= network_ + size_ - 1) {

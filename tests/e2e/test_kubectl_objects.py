@@ -1,5 +1,7 @@
 """kubectl's commands on objects: create, apply, get, watch, describe, label, patch, delete, and their errors."""
 import json
+import os
+import select
 import subprocess
 import time
 
@@ -96,11 +98,9 @@ def test_edit_with_an_editor(cluster, namespace):
 
 
 def test_watch_sees_changes_in_order(cluster, namespace):
-    import os
-
     from conftest import KUBECONFIG
     watch = subprocess.Popen(["kubectl", "-n", namespace, "get", "cm", "-w", "--output-watch-events", "-o", "json"],
-                             stdout=subprocess.PIPE, text=True, env=dict(os.environ, KUBECONFIG=str(KUBECONFIG)))
+                             stdout=subprocess.PIPE, env=dict(os.environ, KUBECONFIG=str(KUBECONFIG)))
     try:
         time.sleep(1)
         cluster.kubectl("-n", namespace, "create", "configmap", "seen", "--from-literal=n=1")
@@ -108,17 +108,17 @@ def test_watch_sees_changes_in_order(cluster, namespace):
         cluster.kubectl("-n", namespace, "delete", "cm/seen")
         decoder, text, events = json.JSONDecoder(), "", []
         end = time.monotonic() + 20
-        os.set_blocking(watch.stdout.fileno(), False)
         while time.monotonic() < end and not (events and events[-1][0] == "DELETED"):
-            text = (text + (watch.stdout.read() or "")).lstrip()
-            try:
-                event, used = decoder.raw_decode(text)
-            except ValueError:
-                time.sleep(0.1)
-                continue
-            text = text[used:]
-            if event["object"]["metadata"]["name"] == "seen":
-                events.append((event["type"], event["object"]["data"]["n"]))
+            if select.select([watch.stdout], [], [], 0.1)[0]:
+                text = (text + os.read(watch.stdout.fileno(), 65536).decode()).lstrip()
+            while text:
+                try:
+                    event, used = decoder.raw_decode(text)
+                except ValueError:
+                    break
+                text = text[used:].lstrip()
+                if event["object"]["metadata"]["name"] == "seen":
+                    events.append((event["type"], event["object"]["data"]["n"]))
         assert events == [("ADDED", "1"), ("MODIFIED", "2"), ("DELETED", "2")]
     finally:
         watch.kill()

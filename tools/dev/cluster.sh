@@ -10,7 +10,8 @@ kubeconfig=$state/admin.kubeconfig
 cluster_pid() {
   local pid
   pid=$(cat "$state/redoubt.pid" 2>/dev/null) || return 1
-  [ "$(readlink "/proc/$pid/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$redoubt" ] && echo "$pid"
+  # By what it was started as: the linker may have moved the running file away since.
+  [ "$({ tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | head -1)" = "$redoubt" ] && echo "$pid"
 }
 
 # Images that the examples and tests use: made from local files, so that no registry is needed.

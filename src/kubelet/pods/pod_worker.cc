@@ -534,6 +534,10 @@ Task<Result<core::PodStatus>> PodWorker::make_status(PodRuntimeState state) {
         w.message = waiting->second.second;
         s.lastState = {};
         s.lastState.terminated = std::move(t);
+      } else if (s.lastState.terminated && s.lastState.terminated->containerID == s.containerID) {
+        // Its end is known already and its successor about to start: it goes on waiting until then.
+        const auto* old = previous(before, container.name);
+        s.state.waiting = old != nullptr && old->state.waiting ? old->state.waiting : core::ContainerStateWaiting{};
       } else {
         s.state.terminated = std::move(t);
       }
