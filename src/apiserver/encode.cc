@@ -1,10 +1,9 @@
 #include "apiserver/encode.h"
 
-#include <zlib.h>
-
 #include "apiserver/conversion.h"
 #include "apiserver/tables/tables.h"
 #include "base/json_text.h"
+#include "net/gzip.h"
 
 namespace redoubt::apiserver {
 
@@ -285,30 +284,6 @@ Bytes encode_error_event(const Context& c, const Status& status) {
 
 namespace {
 
-std::string gzip(const BytesList& pieces) {
-  z_stream stream{};
-  deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out;
-  std::string buffer(64 * 1024, '\0');
-  auto run = [&](int flush) {
-    int result;
-    do {
-      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
-      stream.avail_out = static_cast<uInt>(buffer.size());
-      result = deflate(&stream, flush);
-      out.append(buffer, 0, buffer.size() - stream.avail_out);
-    } while (stream.avail_out == 0 && result != Z_STREAM_END);
-  };
-  for (const Bytes& piece : pieces) {
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(piece.data()));
-    stream.avail_in = static_cast<uInt>(piece.size());
-    run(Z_NO_FLUSH);
-  }
-  run(Z_FINISH);
-  deflateEnd(&stream);
-  return out;
-}
-
 // Warning: 299 - "text" (RFC 7234, 5.5), as kubectl prints it.
 void add_warnings(const Context& c, net::Headers& headers) {
   for (const std::string& warning : c.warnings) {
@@ -327,7 +302,7 @@ Task<void> send_encoded(Context& c, int code, Encoded encoded) {
       c.request.headers.has_token("accept-encoding", "gzip")) {
     headers.add("content-encoding", "gzip");
     headers.add("vary", "Accept-Encoding");
-    encoded.body = one(gzip(encoded.body));
+    encoded.body = one(net::gzip(encoded.body, 1));
   }
   co_await c.responder.send(code, std::move(headers), std::move(encoded.body));
 }

@@ -147,7 +147,8 @@ class Client {
   // New credentials for all later requests; connections made with the old ones end when their requests do.
   Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem);
   Executor executor() const;
-  // With pinned_ca_hashes: the authority that the server showed and that matched. ServiceUnavailable before the first request.
+  // With pinned_ca_hashes: the authority that the server showed and that matched. ServiceUnavailable before the first
+  // request.
   Result<std::string> pinned_ca() const;
 
   static std::string object_path(const schema::Resource& resource, std::string_view ns, std::string_view name,

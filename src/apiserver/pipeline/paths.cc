@@ -1,7 +1,6 @@
 #include "apiserver/discovery/discovery.h"
 #include "apiserver/pipeline/pipeline.h"
 #include "base/metrics.h"
-#include "schema/openapi.h"
 
 namespace redoubt::apiserver::pipeline {
 
@@ -13,39 +12,21 @@ BytesList one(std::string text) {
   return out;
 }
 
-std::string openapi(Services& s, const std::string& path) {
-  std::lock_guard lock(s.documents_mutex);
-  auto it = s.documents.find(path);
-  if (it != s.documents.end()) return it->second;
-  std::vector<const schema::Resource*> all;
-  for (const schema::Resource& r : schema::builtin_resources()) all.push_back(&r);
-  std::string out;
-  if (path == "/openapi/v2") {
-    out = schema::openapi_v2(all);
+Task<void> serve_openapi(Services& s, Context& c, std::string path) {
+  auto document = s.openapi.find(path, c.request.headers.get("accept").value_or(""));
+  if (!document) co_return co_await send_status(c, document.error());
+  const OpenApiDocuments::Document& d = **document;
+  net::Headers headers{{"content-type", d.content_type}, {"etag", d.etag}, {"vary", "Accept, Accept-Encoding"}};
+  if (c.request.headers.get("if-none-match") == d.etag) {
+    co_await c.responder.send(304, std::move(headers), {});
+  } else if (c.request.headers.has_token("accept-encoding", "gzip")) {
+    headers.add("content-encoding", "gzip");
+    co_await c.responder.send(200, std::move(headers), {d.packed});
   } else {
-    std::set<std::pair<std::string, std::string>> versions;
-    for (const schema::Resource* r : all) versions.emplace(r->group, r->version);
-    for (const auto& [group, version] : versions) {
-      std::string below = group.empty() ? "api/" + version : "apis/" + group + "/" + version;
-      if (path != "/openapi/v3/" + below) continue;
-      std::vector<const schema::Resource*> mine;
-      for (const schema::Resource* r : all) {
-        if (r->group == group && r->version == version) mine.push_back(r);
-      }
-      out = schema::openapi_v3(group, version, mine);
-    }
-    if (path == "/openapi/v3") {
-      out = "{\"paths\":{";
-      for (const auto& [group, version] : versions) {
-        std::string below = group.empty() ? "api/" + version : "apis/" + group + "/" + version;
-        out += fmt::format(R"({}"{}":{{"serverRelativeURL":"/openapi/v3/{}?hash=REDOUBT1354"}})",
-                           out.back() == '{' ? "" : ",", below, below);
-      }
-      out += "}}";
-    }
+    auto text = OpenApiDocuments::unpack(d);
+    if (!text) co_return co_await send_status(c, text.error());
+    co_await c.responder.send(200, std::move(headers), one(std::move(*text)));
   }
-  if (!out.empty()) s.documents[path] = out;
-  return out;
 }
 
 }  // namespace
@@ -76,9 +57,7 @@ Task<void> serve_path(Services& s, Context& c) {
   } else if (path == "/openid/v1/jwks") {
     co_await send("application/jwk-set+json", s.options.authentication.service_account_keys->jwks());
   } else if (path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/")) {
-    std::string document = openapi(s, path);
-    if (document.empty()) co_return co_await send_status(c, page_not_found().error());
-    co_await send("application/json", std::move(document));
+    co_await serve_openapi(s, c, path);
   } else if (auto document = discovery(path, c.request.headers.get("accept").value_or(""))) {
     if (c.request.headers.get("if-none-match") == document->etag) {
       co_await c.responder.send(304, {{"etag", document->etag}}, {});

@@ -2,9 +2,7 @@
 // order of the table in pipeline.cc.
 #pragma once
 #include <atomic>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "apiserver/admission.h"
@@ -12,6 +10,7 @@
 #include "apiserver/auth/authenticator.h"
 #include "apiserver/auth/authorizer.h"
 #include "apiserver/context.h"
+#include "apiserver/discovery/openapi_documents.h"
 #include "apiserver/pipeline/verdict.h"
 #include "apiserver/rest.h"
 #include "apiserver/reviews.h"
@@ -37,8 +36,7 @@ struct Services {
   std::unique_ptr<Subresources> subresources;
   std::atomic<bool> bootstrapped{false};
   std::atomic<size_t> reading{0}, writing{0};  // requests under way
-  std::mutex documents_mutex;
-  std::map<std::string, std::string> documents;  // OpenAPI, made when first asked for
+  OpenApiDocuments openapi;
 };
 
 // The whole way; what a net::Handler calls.
