@@ -44,6 +44,12 @@ std::string certificate_pem(X509* certificate) {
   return text_of(bio.get());
 }
 
+// The uid of a user, Kubernetes' own attribute of a subject.
+const ASN1_OBJECT* user_uid_attribute() {
+  static const ASN1_OBJECT* const made = OBJ_txt2obj("1.3.6.1.4.1.57683.2", 1);
+  return made;
+}
+
 void set_name(X509_NAME* name, const Subject& subject) {
   auto add = [name](const char* field, const std::string& value) {
     X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
@@ -51,6 +57,9 @@ void set_name(X509_NAME* name, const Subject& subject) {
   };
   for (const std::string& organization : subject.organizations) add("O", organization);
   if (!subject.common_name.empty()) add("CN", subject.common_name);
+  for (const std::string& uid : subject.uids)
+    X509_NAME_add_entry_by_OBJ(name, user_uid_attribute(), MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(uid.data()), static_cast<int>(uid.size()), -1, 0);
 }
 
 Subject name_of(const X509_NAME* name) {
@@ -67,6 +76,8 @@ Subject name_of(const X509_NAME* name) {
       out.common_name = std::move(value);
     else if (nid == NID_organizationName)
       out.organizations.push_back(std::move(value));
+    else if (OBJ_cmp(X509_NAME_ENTRY_get_object(entry), user_uid_attribute()) == 0)
+      out.uids.push_back(std::move(value));
   }
   return out;
 }

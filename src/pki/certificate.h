@@ -24,6 +24,7 @@ struct KeyPair {
 struct Subject {
   std::string common_name;
   std::vector<std::string> organizations;
+  std::vector<std::string> uids;  // attribute 1.3.6.1.4.1.57683.2: the user's uid, as Kubernetes reads it
 };
 
 // A new ECDSA P-256 key, PKCS#8 PEM.

@@ -5,17 +5,15 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <simdjson.h>
 
 #include "base/encoding.h"
 #include "base/json_text.h"
-#include "pki/openssl_ptr.h"
+#include "pki/jose.h"
 
 namespace redoubt::pki {
 
 namespace {
 
-constexpr size_t kMaxTokenBytes = 16 * 1024;
 constexpr size_t kCoordinateBytes = 32;  // P-256
 
 std::string key_id(EVP_PKEY* key) {
@@ -34,18 +32,6 @@ const char* algorithm(EVP_PKEY* key) {
   return is_ec(key) ? "ES256" : "RS256";
 }
 
-// The "alg" of a header; empty when the header is no JSON object, names none, or asks for extensions that must be
-// understood ("crit": none is).
-std::string algorithm_of(const std::string& header) {
-  simdjson::dom::parser parser;
-  simdjson::dom::object object;
-  std::string_view text;
-  if (parser.parse(header).get(object) != simdjson::SUCCESS) return "";
-  if (object.at_key("crit").error() == simdjson::SUCCESS) return "";
-  if (object.at_key("alg").get(text) != simdjson::SUCCESS) return "";
-  return std::string(text);
-}
-
 // JOSE writes r and s next to each other; OpenSSL writes a DER sequence.
 std::string der_to_jose(const std::string& der) {
   const auto* data = reinterpret_cast<const unsigned char*>(der.data());
@@ -54,19 +40,6 @@ std::string der_to_jose(const std::string& der) {
   BN_bn2binpad(ECDSA_SIG_get0_r(signature), reinterpret_cast<unsigned char*>(out.data()), kCoordinateBytes);
   BN_bn2binpad(ECDSA_SIG_get0_s(signature), reinterpret_cast<unsigned char*>(out.data()) + kCoordinateBytes,
                kCoordinateBytes);
-  ECDSA_SIG_free(signature);
-  return out;
-}
-
-std::string jose_to_der(std::string_view jose) {
-  ECDSA_SIG* signature = ECDSA_SIG_new();
-  const auto* raw = reinterpret_cast<const unsigned char*>(jose.data());
-  ECDSA_SIG_set0(signature, BN_bin2bn(raw, kCoordinateBytes, nullptr),
-                 BN_bin2bn(raw + kCoordinateBytes, kCoordinateBytes, nullptr));
-  unsigned char* der = nullptr;
-  int size = i2d_ECDSA_SIG(signature, &der);
-  std::string out(reinterpret_cast<char*>(der), static_cast<size_t>(size));
-  OPENSSL_free(der);
   ECDSA_SIG_free(signature);
   return out;
 }
@@ -100,29 +73,12 @@ class VerifierImpl : public TokenVerifier {
   explicit VerifierImpl(std::vector<Ptr<EVP_PKEY>> keys) : keys_(std::move(keys)) {}
 
   Result<std::string> verify(std::string_view token) const override {
-    if (token.size() > kMaxTokenBytes) return unauthorized("the token is too long");
-    size_t first = token.find('.'), last = token.rfind('.');
-    if (first == std::string_view::npos || first == last) return unauthorized("not a JSON Web Token");
-    auto header = base64url_decode(token.substr(0, first));
-    auto claims = base64url_decode(token.substr(first + 1, last - first - 1));
-    auto signature = base64url_decode(token.substr(last + 1));
-    if (!header || !claims || !signature) return unauthorized("not a JSON Web Token");
-    std::string wanted = algorithm_of(*header);
-    std::string_view text = token.substr(0, last);
+    RD_TRY(TokenParts parts, split_token(token));
     for (const Ptr<EVP_PKEY>& key : keys_) {
       // The algorithm follows from the key that is tried; what the header asks for must agree with it.
-      if (wanted != algorithm(key.get())) continue;
-      std::string raw = *signature;
-      if (is_ec(key.get())) {
-        if (raw.size() != 2 * kCoordinateBytes) continue;
-        raw = jose_to_der(raw);
-      }
-      Ptr<EVP_MD_CTX> context(EVP_MD_CTX_new());
-      EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get());
-      int ok = EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(raw.data()), raw.size(),
-                                reinterpret_cast<const unsigned char*>(text.data()), text.size());
-      ERR_clear_error();
-      if (ok == 1) return std::move(*claims);
+      if (parts.algorithm == algorithm(key.get()) &&
+          signature_is_right(key.get(), parts.algorithm, parts.signed_text, parts.signature))
+        return std::move(parts.claims);
     }
     return unauthorized("the token's signature is wrong");
   }
