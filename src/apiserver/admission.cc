@@ -180,13 +180,29 @@ Result<void> Admission::priority(Context& c, Value& pod) const {
   return {};
 }
 
-Result<void> Admission::validate(Context& c, const Value& object, const Value& old) const {
-  RD_TRYV(node_restriction(c, object, old));
+namespace {
+
+Task<Result<void>> wait_for_right(Error denial, Task<bool> allowed) {
+  if (co_await std::move(allowed)) co_return Result<void>{};
+  co_return denial;
+}
+
+}  // namespace
+
+Pending<Result<void>> Admission::validate(Context& c, const Value& object, const Value& old) const {
+  if (auto ok = node_restriction(c, object, old); !ok) return ok;
+  std::optional<NeededRight> needed;
   if (is(c, "certificates.k8s.io", "certificatesigningrequests")) {
-    if (auto denial = certificate_restriction(authorizer_, c.user, c.info.subresource, object, old))
-      return forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(), *denial);
+    needed = certificate_restriction(c.info.subresource, object, old);
+  } else {
+    needed = rbac_escalation(c, object, old);
   }
-  return rbac_escalation(c, object, old);
+  if (!needed || needed->denial.empty()) return Result<void>{};
+  Error denial = forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(), needed->denial);
+  auto allowed = authorizer_.allows_any(c.user, std::move(needed->any_of));
+  if (!allowed.is_here()) return wait_for_right(std::move(denial), allowed.task());
+  if (allowed.value()) return Result<void>{};
+  return denial;
 }
 
 Result<void> Admission::validate_delete(Context& c, const Value& old) const {
@@ -214,7 +230,7 @@ Result<void> Admission::node_restriction(Context& c, const Value& object, const 
 }
 
 // Nobody grants, by role or by binding, what they do not have themselves.
-Result<void> Admission::rbac_escalation(Context& c, const Value& object, const Value& old) const {
+std::optional<NeededRight> Admission::rbac_escalation(Context& c, const Value& object, const Value& old) const {
   if (c.info.group != "rbac.authorization.k8s.io" || object.is_null() || c.user.in_group("system:masters")) return {};
   auto rules_of = [](const Value& value) {
     std::vector<k8s::rbac::v1::PolicyRule> rules;
@@ -223,7 +239,9 @@ Result<void> Admission::rbac_escalation(Context& c, const Value& object, const V
     }
     return rules;
   };
-  auto allowed = [&](std::string_view verb, std::string_view resource, std::string_view name) {
+  auto unless = [&](const Result<void>& granted, std::string_view verb, std::string_view resource,
+                    std::string_view name) -> std::optional<NeededRight> {
+    if (granted) return {};
     Attributes a;
     a.verb = verb;
     a.api_group = c.info.group;
@@ -231,15 +249,13 @@ Result<void> Admission::rbac_escalation(Context& c, const Value& object, const V
     a.resource = resource;
     a.namespace_ = c.info.namespace_;
     a.name = name;
-    return authorizer_.authorize(c.user, a).allowed;
+    return NeededRight{granted.error().message().substr(std::string_view("forbidden: ").size()), {a}};
   };
-  std::string_view name = object.get({"metadata", "name"}).as_string();
   if (is(c, c.info.group, "clusterroles") || is(c, c.info.group, "roles")) {
     Value sum = object.get({"aggregationRule"});
     bool same_rules = !old.is_null() && old.get({"rules"}).equals(object.get({"rules"}));
     bool same_sum = sum.is_null() || (!old.is_null() && sum.equals(old.get({"aggregationRule"})));
     if (same_rules && same_sum) return {};
-    if (allowed("escalate", c.info.resource, name)) return {};
     auto rules = rules_of(object);
     if (!same_sum) {
       // What such a role will hold is up to whoever labels roles: only who may do everything may start one.
@@ -248,22 +264,15 @@ Result<void> Admission::rbac_escalation(Context& c, const Value& object, const V
       paths.verbs = paths.nonResourceURLs = {"*"};
       rules.insert(rules.end(), {everything, paths});
     }
-    auto granted = authorizer_.may_grant(c.user, c.info.namespace_, rules);
-    if (!granted)
-      return forbidden(c.group_resource(), name,
-                       granted.error().message().substr(std::string_view("forbidden: ").size()));
-    return {};
+    return unless(authorizer_.may_grant(c.user, c.info.namespace_, rules), "escalate", c.info.resource,
+                  object.get({"metadata", "name"}).as_string());
   }
   if (!old.is_null() && old.get({"subjects"}).equals(object.get({"subjects"}))) return {};
   std::string_view kind = object.get({"roleRef", "kind"}).as_string(),
                    role = object.get({"roleRef", "name"}).as_string();
-  if (allowed("bind", kind == "ClusterRole" ? "clusterroles" : "roles", role)) return {};
-  auto granted =
-      authorizer_.may_grant(c.user, c.info.namespace_, authorizer_.rules_of_role(kind, role, c.info.namespace_));
-  if (!granted)
-    return forbidden(c.group_resource(), name,
-                     granted.error().message().substr(std::string_view("forbidden: ").size()));
-  return {};
+  return unless(
+      authorizer_.may_grant(c.user, c.info.namespace_, authorizer_.rules_of_role(kind, role, c.info.namespace_)),
+      "bind", kind == "ClusterRole" ? "clusterroles" : "roles", role);
 }
 
 }  // namespace redoubt::apiserver

@@ -10,9 +10,12 @@ ApiServer::~ApiServer() = default;
 Result<std::unique_ptr<ApiServer>> ApiServer::make(ApiServerOptions options) {
   std::unique_ptr<ApiServer> out(new ApiServer(std::move(options)));
   State& s = *out->state_;
+  RD_TRY(s.authenticator, Authenticator::make(s.options.authentication, s.options.loop));
+  RD_TRY(s.authorizer, Authorizer::make(*s.options.store, s.options.authorization, s.options.loop));
+  s.admission = std::make_unique<Admission>(*s.options.store, *s.authorizer);
   RD_TRY(s.service_ips, ServiceIps::make(*s.options.store, s.options.service_cluster_ip_range));
-  s.rest = std::make_unique<Rest>(*s.options.store, s.authorizer, s.admission, *s.service_ips);
-  s.reviews = std::make_unique<Reviews>(*s.rest, s.authenticator, s.authorizer);
+  s.rest = std::make_unique<Rest>(*s.options.store, *s.authorizer, *s.admission, *s.service_ips);
+  s.reviews = std::make_unique<Reviews>(*s.rest, *s.authenticator, *s.authorizer);
   s.subresources = std::make_unique<Subresources>(*s.rest, s.options.connect);
   return out;
 }
@@ -27,7 +30,11 @@ std::string ApiServer::service_ip() const {
   return state_->service_ips->first();
 }
 const Authenticator& ApiServer::authenticator() const {
-  return state_->authenticator;
+  return *state_->authenticator;
+}
+Task<void> ApiServer::stop() {
+  co_await state_->authenticator->stop();
+  co_await state_->authorizer->stop();
 }
 
 }  // namespace redoubt::apiserver

@@ -1,6 +1,7 @@
 // The API server: one handler for the secure port, wired from its parts.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "apiserver/admission.h"
@@ -15,6 +16,8 @@ namespace redoubt::apiserver {
 struct ApiServerOptions {
   store::Store* store = nullptr;
   AuthenticatorOptions authentication;
+  AuthorizerOptions authorization;
+  std::optional<Executor> loop;  // where issuers and webhooks are asked from; needed with any of them
   std::string service_cluster_ip_range = "10.96.0.0/12";
   std::string advertise_address;
   uint16_t advertise_port = 6443;
@@ -26,6 +29,7 @@ struct ApiServerOptions {
 
 class ApiServer {
  public:
+  // Blocking: files that the options name are read.
   static Result<std::unique_ptr<ApiServer>> make(ApiServerOptions options);
   ~ApiServer();
   // For net::HttpServer; any loop.
@@ -35,6 +39,8 @@ class ApiServer {
   Task<Result<void>> bootstrap();
   std::string service_ip() const;
   const Authenticator& authenticator() const;
+  // On the loop of the options: ends what the server itself runs there. Before the loops stop.
+  Task<void> stop();
 
  private:
   explicit ApiServer(ApiServerOptions options);

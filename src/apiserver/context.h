@@ -59,7 +59,9 @@ struct Context {
 // From method, path and query. BadRequest for escapes that do not decode.
 Result<RequestInfo> parse_request_info(const net::Request& request,
                                        const std::vector<std::pair<std::string, std::string>>& query);
-Attributes attributes_of(const RequestInfo& info, const net::Request& request);
+// What the authorizers are asked. `query` decoded.
+Attributes attributes_of(const RequestInfo& info, const net::Request& request,
+                         const std::vector<std::pair<std::string, std::string>>& query);
 // Picks the answer's form and view from Accept; NotAcceptable (406) when nothing offered fits.
 Result<void> negotiate(Context& context);
 

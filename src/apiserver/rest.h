@@ -58,7 +58,7 @@ class Rest {
     bool unchanged = false;
     bool finished = false;  // the last finalizer of a deleted object went: it is to be removed
   };
-  // Defaults, metadata, hooks, admission and validation of an update; nothing is written.
+  // Defaults, metadata, hooks and validation of an update; nothing is written.
   Result<Write> prepare_update(Context& context, Value& object, const store::ObjectPtr& current, const Value& old,
                                bool status_only);
   Task<Result<store::ObjectPtr>> write_update(Context& context, Write write, const store::ObjectPtr& current);

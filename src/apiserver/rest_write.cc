@@ -163,7 +163,9 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
     if (hooks.validate != nullptr) hooks.validate(object, causes);
     std::string name(metadata.get({"name"}).as_string());
     if (!causes.empty()) co_return invalid(resource.group, resource.kind, name, std::move(causes));
-    RD_CO_TRYV(admission_.validate(c, object, Value()));
+    auto admitted = admission_.validate(c, object, Value());
+    if (!admitted.is_here()) admitted = co_await admitted.task();
+    RD_CO_TRYV(admitted.value());
     ServiceIps::Reservation reservation;
     if (resource.name == "services" && resource.group.empty()) {
       // What exists holds its address already: that it exists is the better answer.
@@ -274,7 +276,6 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
     if (hooks.validate_update != nullptr) hooks.validate_update(object, old, causes);
   }
   if (!causes.empty()) return invalid(resource.group, resource.kind, name, std::move(causes));
-  RD_TRYV(admission_.validate(c, object, old));
   Write out;
   bool deleting = old_metadata.has("deletionTimestamp");
   bool holds = meta.get({"finalizers"}).size() > 0 ||
@@ -336,6 +337,9 @@ Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<voi
       if (!again) co_return Error(again.error());
       prepared = std::move(again);
     }
+    auto admitted = admission_.validate(c, object, old);
+    if (!admitted.is_here()) admitted = co_await admitted.task();
+    RD_CO_TRYV(admitted.value());
     auto written = co_await write_update(c, std::move(*prepared), current);
     if (written || !written.error().is("Conflict") || pinned || attempt >= kConflictRetries) co_return written;
   }

@@ -1,5 +1,6 @@
 #include "apiserver/reviews.h"
 
+#include "apiserver/selectors.h"
 #include "schema/k8s/authentication_v1.h"
 #include "schema/k8s/authorization_v1.h"
 #include "schema/typed.h"
@@ -43,46 +44,107 @@ std::vector<std::string> strings(const Value& list) {
   return out;
 }
 
-}  // namespace
-
-void Reviews::access(Context& c, Value& review, bool self) {
-  Value spec = review.get({"spec"});
-  UserInfo user = c.user;
-  if (!self) {
-    user = UserInfo{str(spec, {"user"}), str(spec, {"uid"}), strings(spec.get({"groups"})), {}};
+// The requirements of a review's selector: given as text, or one by one. Problems go to `causes`.
+std::vector<SelectorRequirement> read_selector(const Value& attributes, const char* name, Causes& causes) {
+  Value selector = attributes.get({name});
+  if (!selector.is_object()) return {};
+  std::string path = fmt::format("spec.resourceAttributes.{}", name), raw = str(selector, {"rawSelector"});
+  Value requirements = selector.get({"requirements"});
+  if (!raw.empty() && !requirements.empty())
+    invalid_value(causes, path + ".rawSelector", raw, "may not specified at the same time as requirements");
+  if (raw.empty() && requirements.empty())
+    required(causes, path + ".requirements",
+             fmt::format("when {} is specified, requirements or rawSelector is required", path));
+  std::vector<SelectorRequirement> out;
+  if (!raw.empty()) {
+    // What does not parse narrows nothing: the question is then about everything.
+    if (std::string_view(name) == "fieldSelector") {
+      if (auto parsed = FieldSelector::parse(raw)) out = parsed->requirements();
+    } else if (auto parsed = LabelSelector::parse(raw)) {
+      out = parsed->requirements();
+    }
+    return out;
   }
+  size_t i = 0;
+  for (const Value& term : schema::items(requirements)) {
+    std::string at = fmt::format("{}.requirements[{}]", path, i++);
+    SelectorRequirement r{str(term, {"key"}), str(term, {"operator"}), strings(term.get({"values"}))};
+    if (r.key.empty()) required(causes, at + ".key", "must be specified");
+    bool valued = r.op == "In" || r.op == "NotIn", bare = r.op == "Exists" || r.op == "DoesNotExist";
+    if (valued && r.values.empty())
+      required(causes, at + ".values", "must be specified when `operator` is 'In' or 'NotIn'");
+    if (bare && !r.values.empty())
+      causes.push_back({"FieldValueForbidden",
+                        "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                        at + ".values"});
+    // An operator of a newer version: not understood, so not counted.
+    if (valued || bare) out.push_back(std::move(r));
+  }
+  return out;
+}
+
+// What a review asks about. Problems go to `causes`, as upstream's validation words them.
+Attributes read_attributes(const Value& spec, Causes& causes) {
   Attributes a;
-  if (Value path = spec.get({"nonResourceAttributes"}); path.is_object()) {
+  Value path = spec.get({"nonResourceAttributes"}), r = spec.get({"resourceAttributes"});
+  if (path.is_object() && r.is_object())
+    invalid_value(causes, "spec.nonResourceAttributes", "",
+                  "cannot be specified in combination with resourceAttributes");
+  if (!path.is_object() && !r.is_object())
+    invalid_value(causes, "spec.resourceAttributes", "",
+                  "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+  if (!r.is_object()) {
     a.resource_request = false;
     a.path = str(path, {"path"});
     a.verb = str(path, {"verb"});
-  } else {
-    Value r = spec.get({"resourceAttributes"});
-    a.namespace_ = str(r, {"namespace"});
-    a.verb = str(r, {"verb"});
-    a.api_group = str(r, {"group"});
-    a.api_version = str(r, {"version"});
-    a.resource = str(r, {"resource"});
-    a.subresource = str(r, {"subresource"});
-    a.name = str(r, {"name"});
-    for (const Value& term : schema::items(r.get({"fieldSelector", "requirements"}))) {
-      Value values = term.get({"values"});
-      if (term.get({"operator"}).as_string() == "In" && values.size() == 1)
-        a.field_equals.emplace_back(str(term, {"key"}), std::string(values.at(0).as_string()));
-    }
-    if (std::string raw = str(r, {"fieldSelector", "rawSelector"}); !raw.empty())
-      a.field_equals = parse_field_equals(raw);
+    return a;
   }
-  Decision decision = authorizer_.authorize(user, a);
+  a.namespace_ = str(r, {"namespace"});
+  a.verb = str(r, {"verb"});
+  a.api_group = str(r, {"group"});
+  a.api_version = str(r, {"version"});
+  if (a.api_version.empty()) a.api_version = "*";
+  a.resource = str(r, {"resource"});
+  a.subresource = str(r, {"subresource"});
+  a.name = str(r, {"name"});
+  a.field_requirements = read_selector(r, "fieldSelector", causes);
+  a.label_requirements = read_selector(r, "labelSelector", causes);
+  for (const SelectorRequirement& term : a.field_requirements) {
+    if (term.op == "In" && term.values.size() == 1) a.field_equals.emplace_back(term.key, term.values.front());
+  }
+  return a;
+}
+
+}  // namespace
+
+Task<Result<void>> Reviews::access(Context& c, Value& review, bool self) {
+  Value spec = review.get({"spec"});
+  UserInfo user = c.user;
+  Causes causes;
+  if (!self) {
+    user = UserInfo{str(spec, {"user"}), str(spec, {"uid"}), strings(spec.get({"groups"})), {}};
+    for (const schema::Member& extra : schema::members(spec.get({"extra"})))
+      user.extra[std::string(extra.key)] = strings(extra.value);
+    if (user.name.empty() && user.groups.empty())
+      invalid_value(causes, "spec.user", "", "at least one of user or group must be specified");
+  }
+  Attributes a = read_attributes(spec, causes);
+  if (!causes.empty()) co_return invalid(c.resource->group, c.resource->kind, "", std::move(causes));
+  auto answer = authorizer_.authorize(user, a);
+  Decision decision = answer.is_here() ? std::move(answer.value()) : co_await answer.task();
   Value status = Value::object(c.arena);
   status.set(c.arena, "allowed", Value::boolean(decision.allowed));
+  if (decision.denied) status.set(c.arena, "denied", Value::boolean(true));
   if (!decision.reason.empty()) status.set(c.arena, "reason", string_value(c.arena, decision.reason));
+  if (!decision.error.empty()) status.set(c.arena, "evaluationError", string_value(c.arena, decision.error));
   review.set(c.arena, "status", status);
+  co_return Result<void>{};
 }
 
 void Reviews::rules(Context& c, Value& review) {
   Value resource_rules = Value::array(c.arena), path_rules = Value::array(c.arena);
-  for (const auto& rule : authorizer_.rules_for(c.user, str(review, {"spec", "namespace"}))) {
+  auto all = authorizer_.all_rules_for(c.user, str(review, {"spec", "namespace"}));
+  for (const auto& rule : all.rules) {
     Value out = Value::object(c.arena);
     out.set(c.arena, "verbs", list_of(c.arena, rule.verbs));
     if (!rule.nonResourceURLs.empty()) {
@@ -98,24 +160,27 @@ void Reviews::rules(Context& c, Value& review) {
   Value status = Value::object(c.arena);
   status.set(c.arena, "resourceRules", resource_rules);
   status.set(c.arena, "nonResourceRules", path_rules);
-  status.set(c.arena, "incomplete", Value::boolean(false));
+  status.set(c.arena, "incomplete", Value::boolean(all.incomplete));
+  if (!all.error.empty()) status.set(c.arena, "evaluationError", string_value(c.arena, all.error));
   review.set(c.arena, "status", status);
 }
 
-void Reviews::token_review(Context& c, Value& review) {
+Task<Result<void>> Reviews::token_review(Context& c, Value& review) {
+  std::string token = str(review, {"spec", "token"});
+  if (token.empty()) co_return bad_request("token is required for TokenReview in authentication");
   Value status = Value::object(c.arena);
-  std::vector<std::string> matched;
-  auto user = authenticator_.authenticate_token(review.get({"spec", "token"}).as_string(),
-                                                strings(review.get({"spec", "audiences"})), matched);
-  if (user) {
+  auto answer = authenticator_.authenticate_token(std::move(token), strings(review.get({"spec", "audiences"})));
+  auto who = answer.is_here() ? std::move(answer.value()) : co_await answer.task();
+  if (who) {
     status.set(c.arena, "authenticated", Value::boolean(true));
-    status.set(c.arena, "user", user_value(c.arena, *user));
-    status.set(c.arena, "audiences", list_of(c.arena, matched));
+    status.set(c.arena, "user", user_value(c.arena, who->user));
+    status.set(c.arena, "audiences", list_of(c.arena, who->audiences));
   } else {
     status.set(c.arena, "user", Value::object(c.arena));
-    status.set(c.arena, "error", string_value(c.arena, user.error().message()));
+    status.set(c.arena, "error", string_value(c.arena, who.error().message()));
   }
   review.set(c.arena, "status", status);
+  co_return Result<void>{};
 }
 
 Task<void> Reviews::create(Context& c) {
@@ -124,29 +189,30 @@ Task<void> Reviews::create(Context& c) {
   Value review = *body;
   review.object_at(c.arena, "metadata").set(c.arena, "creationTimestamp", Value::null());
   std::string_view kind = c.resource->kind;
-  if (kind == "SelfSubjectAccessReview") {
-    access(c, review, true);
-  } else if (kind == "SubjectAccessReview" || kind == "LocalSubjectAccessReview") {
-    if (str(review, {"spec", "user"}).empty() && review.get({"spec", "groups"}).empty()) {
-      Causes causes;
-      invalid_value(causes, "spec.user", "", "at least one of user or group must be specified");
-      co_return co_await send_status(c, invalid(c.resource->group, kind, "", std::move(causes)).error());
-    }
+  Result<void> done;
+  if (kind == "SelfSubjectAccessReview" || kind == "SubjectAccessReview" || kind == "LocalSubjectAccessReview") {
+    Value spec = review.get({"spec"});
     if (kind == "LocalSubjectAccessReview" &&
-        str(review, {"spec", "resourceAttributes", "namespace"}) != c.info.namespace_) {
-      co_return co_await send_status(
-          c, bad_request("spec.resourceAttributes.namespace must match the namespace of the request").error());
+        (spec.has("nonResourceAttributes") || str(spec, {"resourceAttributes", "namespace"}) != c.info.namespace_)) {
+      done = bad_request(
+          fmt::format("spec.resourceAttributes.namespace must match metadata.namespace: {}", c.info.namespace_));
+    } else {
+      done = co_await access(c, review, kind == "SelfSubjectAccessReview");
     }
-    access(c, review, false);
   } else if (kind == "SelfSubjectRulesReview") {
-    rules(c, review);
+    if (str(review, {"spec", "namespace"}).empty()) {
+      done = bad_request("no namespace on request");
+    } else {
+      rules(c, review);
+    }
   } else if (kind == "TokenReview") {
-    token_review(c, review);
+    done = co_await token_review(c, review);
   } else {
     Value status = Value::object(c.arena);
     status.set(c.arena, "userInfo", user_value(c.arena, c.user));
     review.set(c.arena, "status", status);
   }
+  if (!done) co_return co_await send_status(c, done.error());
   auto encoded = encode_value(c, review, c.resource->type);
   if (!encoded) co_return co_await send_status(c, encoded.error());
   co_await send_encoded(c, 201, std::move(*encoded));
@@ -233,7 +299,15 @@ Task<void> Reviews::token(Context& c) {
     co_return co_await send_status(
         c, forbidden(c.group_resource(), c.info.name, "node requested token not bound to a pod").error());
   }
-  auto [token, expires] = authenticator_.issue_token(spec);
+  if (auto most = authenticator_.service_accounts().options().max_expiration.count();
+      most > 0 && spec.expiration_seconds > most) {
+    c.warnings.push_back(
+        fmt::format("requested expiration of {} seconds shortened to {} seconds", spec.expiration_seconds, most));
+    spec.expiration_seconds = most;
+  }
+  auto issued = authenticator_.service_accounts().issue(spec);
+  if (!issued) co_return co_await send_status(c, issued.error());
+  auto& [token, expires] = *issued;
   Value status = Value::object(c.arena);
   status.set(c.arena, "token", string_value(c.arena, token));
   status.set(c.arena, "expirationTimestamp", string_value(c.arena, format_rfc3339(expires)));

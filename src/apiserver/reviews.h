@@ -16,9 +16,9 @@ class Reviews {
   Task<void> token(Context& context);
 
  private:
-  void access(Context& context, Value& review, bool self);
+  Task<Result<void>> access(Context& context, Value& review, bool self);
   void rules(Context& context, Value& review);
-  void token_review(Context& context, Value& review);
+  Task<Result<void>> token_review(Context& context, Value& review);
   Rest& rest_;
   const Authenticator& authenticator_;
   const Authorizer& authorizer_;

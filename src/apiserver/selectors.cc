@@ -173,4 +173,23 @@ bool FieldSelector::matches(const store::Object& object) const {
   return true;
 }
 
+std::vector<SelectorRequirement> LabelSelector::requirements() const {
+  std::vector<SelectorRequirement> out;
+  for (const Requirement& r : requirements_) {
+    const char* op = r.op == Op::In          ? "In"
+                     : r.op == Op::NotIn     ? "NotIn"
+                     : r.op == Op::Exists    ? "Exists"
+                     : r.op == Op::NotExists ? "DoesNotExist"
+                                             : nullptr;
+    if (op != nullptr) out.push_back({r.key, op, r.values});
+  }
+  return out;
+}
+
+std::vector<SelectorRequirement> FieldSelector::requirements() const {
+  std::vector<SelectorRequirement> out;
+  for (const Term& term : terms_) out.push_back({term.field, term.equal ? "In" : "NotIn", {term.value}});
+  return out;
+}
+
 }  // namespace redoubt::apiserver

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apiserver/auth/attributes.h"
 #include "base/status.h"
 #include "store/store.h"
 
@@ -16,6 +17,8 @@ class LabelSelector {
   static Result<LabelSelector> parse(std::string_view text);
   bool empty() const { return requirements_.empty(); }
   bool matches(const std::vector<std::pair<std::string, std::string>>& labels) const;
+  // As authorizers see them; what they have no word for (> and <) is left out.
+  std::vector<SelectorRequirement> requirements() const;
 
  private:
   enum class Op { In, NotIn, Exists, NotExists, Greater, Less };
@@ -36,6 +39,7 @@ class FieldSelector {
     bool equal;
   };
   const std::vector<Term>& terms() const { return terms_; }
+  std::vector<SelectorRequirement> requirements() const;
   bool matches(const store::Object& object) const;
   // The value that `field` must equal, or nothing.
   std::string_view exact(std::string_view field) const;

@@ -7,9 +7,9 @@
 //   auto value = answer.is_here() ? std::move(answer.value()) : co_await answer.task();
 #pragma once
 #include <optional>
+#include <type_traits>
 #include <utility>
 
-#include "base/status.h"
 #include "base/task.h"
 
 namespace redoubt {
@@ -17,9 +17,12 @@ namespace redoubt {
 template <class T>
 class Pending {
  public:
-  Pending(T now) : now_(std::move(now)) {}                         // NOLINT(google-explicit-constructor)
-  Pending(Task<T> later) : later_(std::move(later)) {}             // NOLINT(google-explicit-constructor)
-  Pending(Error error) : now_(std::in_place, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Pending(T now) : now_(std::move(now)) {}              // NOLINT(google-explicit-constructor)
+  Pending(Task<T> later) : later_(std::move(later)) {}  // NOLINT(google-explicit-constructor)
+  // From what a T can be made of: a value or an Error for a Result.
+  template <class U>
+    requires(std::is_convertible_v<U, T> && !std::is_same_v<std::remove_cvref_t<U>, T>)
+  Pending(U&& now) : now_(std::in_place, std::forward<U>(now)) {}  // NOLINT(google-explicit-constructor)
   bool is_here() const { return now_.has_value(); }
   // When is_here().
   T& value() { return *now_; }

@@ -4,13 +4,19 @@
 
 namespace redoubt::apiserver {
 
-std::string denial(const UserInfo& user, const Attributes& a) {
-  if (!a.resource_request) return fmt::format("User \"{}\" cannot {} path \"{}\"", user.name, a.verb, a.path);
-  std::string resource = a.subresource.empty() ? a.resource : a.resource + "/" + a.subresource;
-  std::string where =
-      a.namespace_.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", a.namespace_);
-  return fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}", user.name, a.verb, resource,
-                     a.api_group, where);
+std::string denial(const UserInfo& user, const Attributes& a, std::string_view reason) {
+  std::string out;
+  if (!a.resource_request) {
+    out = fmt::format("User \"{}\" cannot {} path \"{}\"", user.name, a.verb, a.path);
+  } else {
+    std::string resource = a.subresource.empty() ? a.resource : a.resource + "/" + a.subresource;
+    std::string where =
+        a.namespace_.empty() ? "at the cluster scope" : fmt::format("in the namespace \"{}\"", a.namespace_);
+    out = fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" {}", user.name, a.verb, resource,
+                      a.api_group, where);
+  }
+  if (!reason.empty()) out += fmt::format(": {}", reason);
+  return out;
 }
 
 std::vector<std::pair<std::string, std::string>> parse_field_equals(std::string_view selector) {

@@ -1,390 +1,181 @@
 #include "apiserver/auth/authenticator.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
-#include <cctype>
+#include <boost/asio/post.hpp>
 
-#include "base/encoding.h"
-#include "base/json_text.h"
-#include "base/random.h"
+#include "apiserver/auth/bearer_token.h"
+#include "apiserver/auth/limits.h"
+#include "base/blocking.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "pki/certificate.h"
+#include "pki/jwks.h"
 #include "schema/codec.h"
-#include "schema/k8s/core_v1.h"
 
 namespace redoubt::apiserver {
 
 namespace {
 
-using schema::Arena;
-using schema::Value;
-
-constexpr std::string_view kAuthenticated = "system:authenticated";
-
-// What a connection's certificates proved, kept with the connection.
-struct CertificateUser {
-  Result<UserInfo> user;
-  Timestamp not_after{};
-};
-
-// Verified tokens remembered; about 700 bytes each. Beyond it the memory starts afresh.
-constexpr size_t kMaxVerifiedTokens = 4096;
-// How long an object that is being deleted still backs its tokens after its time, so that containers can finish.
-constexpr std::chrono::seconds kDeletionLeeway{60};
-constexpr int64_t kClockLeewaySeconds = 5;
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
+// Everybody who is somebody is in system:authenticated, unless the credential said otherwise.
+Authentication completed(Authentication a) {
+  if (!a.user.is_anonymous() && !a.user.in_group(kAuthenticated) && !a.user.in_group(kUnauthenticated))
+    a.user.groups.emplace_back(kAuthenticated);
+  return a;
 }
-
-bool equal_without_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
-  });
-}
-
-std::string_view bearer_token(const net::Request& request, std::string& storage) {
-  if (auto header = request.headers.get("authorization")) {
-    std::string_view text = trim(*header);
-    size_t blank = text.find(' ');
-    if (blank == std::string_view::npos || !equal_without_case(text.substr(0, blank), "bearer")) return {};
-    return trim(text.substr(blank + 1));
-  }
-  // Browsers can't set headers on a WebSocket: the token rides as a subprotocol, besides the one that is spoken.
-  constexpr std::string_view kPrefix = "base64url.bearer.authorization.k8s.io.";
-  bool other = false;
-  for (std::string_view field : request.headers.get_all("sec-websocket-protocol")) {
-    while (!field.empty()) {
-      size_t comma = field.find(',');
-      std::string_view one = trim(field.substr(0, comma));
-      field = comma == std::string_view::npos ? std::string_view() : field.substr(comma + 1);
-      if (!one.starts_with(kPrefix)) {
-        other = other || !one.empty();
-      } else if (!storage.empty()) {
-        return {};  // two tokens: which one is meant?
-      } else {
-        storage = base64url_decode(one.substr(kPrefix.size())).value_or("");
-      }
-    }
-  }
-  return other ? std::string_view(storage) : std::string_view();
-}
-
-// [a-z0-9]{6}.[a-z0-9]{16}
-bool is_bootstrap_token(std::string_view token) {
-  if (token.size() != 23 || token[6] != '.') return false;
-  for (size_t i = 0; i < token.size(); ++i) {
-    char c = token[i];
-    if (i != 6 && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))) return false;
-  }
-  return true;
-}
-
-// True while `object` backs tokens that name it with `uid`.
-bool backs_tokens(const store::ObjectPtr& object, std::string_view uid) {
-  if (!object || uid.empty() || object->uid != uid) return false;
-  // Looked for as text first: nearly no object is being deleted, and reading each one whole for each request is dear.
-  if (object->json.view().find("\"deletionTimestamp\":\"") == std::string_view::npos) return true;
-  Arena arena;
-  auto parsed = schema::parse_json(object->json.view(), arena);
-  if (!parsed) return false;
-  std::string_view deleted = parsed->get({"metadata", "deletionTimestamp"}).as_string();
-  if (deleted.empty()) return true;
-  auto time = parse_rfc3339(deleted);
-  return time && *time + kDeletionLeeway > now();
-}
-
-std::string text(const Value& v, std::initializer_list<std::string_view> path) {
-  return std::string(v.get(path).as_string());
+Result<Authentication> completed(Result<Authentication> result) {
+  if (!result) return result;
+  return completed(std::move(*result));
 }
 
 }  // namespace
 
-// What a ServiceAccount token says, once its signature is known to be right.
-struct Authenticator::Claims {
-  struct Bound {
-    std::string name, uid;
-  };
-  std::string issuer, subject, id, namespace_;
-  int64_t expires = 0, not_before = 0;
-  std::vector<std::string> audiences;
-  Bound account, pod, secret, node;
-};
+Authenticator::Authenticator(AuthenticatorOptions options, std::optional<Executor> loop)
+    : options_(std::move(options)),
+      loop_(std::move(loop)),
+      front_proxy_(options_.front_proxy),
+      certificates_(options_.client_ca),
+      static_tokens_(options_.static_tokens, options_.api_audiences),
+      service_accounts_(options_.service_accounts, options_.api_audiences, *options_.store),
+      bootstrap_tokens_(*options_.store, options_.api_audiences),
+      anonymous_(std::make_shared<const AnonymousPolicy>(options_.anonymous)) {}
 
-Result<std::shared_ptr<const Authenticator::Claims>> Authenticator::verified_claims(std::string_view token) const {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  {
-    std::lock_guard lock(mutex_);
-    if (auto it = verified_.find(digest); it != verified_.end()) return it->second;
-  }
-  if (!options_.service_account_keys) return unauthorized("no key to verify tokens with");
-  RD_TRY(std::string json, options_.service_account_keys->verify(token));
-  Arena arena;
-  auto parsed = schema::parse_json(json, arena);
-  if (!parsed || !parsed->is_object()) return unauthorized("the token's claims are unreadable");
-  auto claims = std::make_shared<Claims>();
-  claims->issuer = text(*parsed, {"iss"});
-  claims->subject = text(*parsed, {"sub"});
-  claims->id = text(*parsed, {"jti"});
-  claims->expires = parsed->get({"exp"}).as_int();
-  claims->not_before = parsed->get({"nbf"}).as_int();
-  Value audiences = parsed->get({"aud"});
-  if (audiences.is_string()) claims->audiences.emplace_back(audiences.as_string());
-  for (const Value& one : schema::items(audiences)) claims->audiences.emplace_back(one.as_string());
-  Value bound = parsed->get({"kubernetes.io"});
-  claims->namespace_ = text(bound, {"namespace"});
-  auto read = [&](const char* key, Claims::Bound& into) {
-    into.name = text(bound, {key, "name"});
-    into.uid = text(bound, {key, "uid"});
-  };
-  read("serviceaccount", claims->account);
-  read("pod", claims->pod);
-  read("secret", claims->secret);
-  read("node", claims->node);
-  std::lock_guard lock(mutex_);
-  if (verified_.size() >= kMaxVerifiedTokens) verified_.clear();
-  verified_[digest] = claims;
-  return claims;
+Authenticator::~Authenticator() = default;
+
+std::shared_ptr<const Authenticator::Issuers> Authenticator::make_issuers(const std::vector<JwtIssuer>& issuers) const {
+  auto out = std::make_shared<Issuers>();
+  for (const JwtIssuer& issuer : issuers)
+    out->push_back(OidcAuthenticator::make(*loop_, issuer, options_.api_audiences, options_.dial));
+  return out;
 }
 
-Result<UserInfo> Authenticator::by_certificate(const net::ConnectionInfo& connection) const {
-  if (!options_.client_ca) return unauthorized("no authority for client certificates is configured");
-  auto cached = std::static_pointer_cast<const CertificateUser>(connection.authentication_cache);
-  if (!cached) {
-    auto made = std::make_shared<CertificateUser>();
-    auto certificate = options_.client_ca->verify(connection.peer_certificates, pki::Usage::ClientAuth);
-    if (!certificate) {
-      made->user = Error(certificate.error());
-    } else if (certificate->subject.common_name.empty()) {
-      made->user = unauthorized("the client certificate has no common name");
-    } else {
-      UserInfo user;
-      user.name = certificate->subject.common_name;
-      user.groups = certificate->subject.organizations;
-      user.groups.emplace_back(kAuthenticated);
-      user.extra["authentication.kubernetes.io/credential-id"] = {"X509SHA256=" + certificate->fingerprint_sha256};
-      made->user = std::move(user);
-      made->not_after = certificate->not_after;
-    }
-    connection.authentication_cache = made;
-    cached = made;
+Result<std::unique_ptr<Authenticator>> Authenticator::make(AuthenticatorOptions options, std::optional<Executor> loop) {
+  bool asks = !options.jwt_issuers.empty() || options.webhook || !options.config_file.empty();
+  if (asks && !loop) return internal_error("issuers and webhooks need a loop to be asked from");
+  std::unique_ptr<Authenticator> out(new Authenticator(std::move(options), std::move(loop)));
+  Authenticator& a = *out;
+  if (a.options_.webhook) {
+    WebhookTokenOptions webhook = *a.options_.webhook;
+    if (!webhook.connection.dial) webhook.connection.dial = a.options_.dial;
+    RD_TRY(a.webhook_, WebhookTokens::make(*a.loop_, std::move(webhook), a.options_.api_audiences));
   }
-  if (cached->user && cached->not_after < now())
-    return unauthorized("x509: certificate has expired or is not yet valid");
-  return cached->user;
-}
-
-Result<UserInfo> Authenticator::by_service_account_token(std::string_view token,
-                                                         const std::vector<std::string>& audiences,
-                                                         std::vector<std::string>& matched) const {
-  RD_TRY(auto claims, verified_claims(token));
-  if (claims->issuer != options_.service_account_issuer) return unauthorized("the token is another issuer's");
-  int64_t present = std::chrono::duration_cast<std::chrono::seconds>(now().time_since_epoch()).count();
-  if (claims->expires <= present) return unauthorized("the token has expired");
-  if (claims->not_before > present + kClockLeewaySeconds) return unauthorized("the token is not valid yet");
-  for (const std::string& wanted : audiences.empty() ? options_.api_audiences : audiences) {
-    if (std::find(claims->audiences.begin(), claims->audiences.end(), wanted) != claims->audiences.end())
-      matched.push_back(wanted);
-  }
-  if (matched.empty()) return unauthorized("the token is for another audience");
-
-  const std::string& ns = claims->namespace_;
-  UserInfo user;
-  user.name = fmt::format("system:serviceaccount:{}:{}", ns, claims->account.name);
-  if (ns.empty() || claims->account.name.empty() || claims->subject != user.name)
-    return unauthorized("the token names no service account");
-  // Each thing the token names must still be there, and be the same one.
-  auto backs = [&](const char* resource, const std::string& key, const Claims::Bound& bound) {
-    return backs_tokens(options_.store->snapshot(resource)->find(key), bound.uid);
-  };
-  if (!backs("serviceaccounts", fmt::format("/registry/serviceaccounts/{}/{}", ns, claims->account.name),
-             claims->account))
-    return unauthorized("the token's service account is gone");
-  user.uid = claims->account.uid;
-  user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, std::string(kAuthenticated)};
-  auto note = [&](const char* what, const std::string& value) {
-    user.extra[std::string("authentication.kubernetes.io/") + what] = {value};
-  };
-  if (!claims->secret.name.empty() &&
-      !backs("secrets", fmt::format("/registry/secrets/{}/{}", ns, claims->secret.name), claims->secret))
-    return unauthorized("the token's secret is gone");
-  if (!claims->pod.name.empty()) {
-    if (!backs("pods", fmt::format("/registry/pods/{}/{}", ns, claims->pod.name), claims->pod))
-      return unauthorized("the token's pod is gone");
-    note("pod-name", claims->pod.name);
-    note("pod-uid", claims->pod.uid);
-  } else if (!claims->node.name.empty() && !backs("minions", "/registry/minions/" + claims->node.name, claims->node)) {
-    return unauthorized("the token's node is gone");
-  }
-  if (!claims->node.name.empty()) {
-    note("node-name", claims->node.name);
-    if (!claims->node.uid.empty()) note("node-uid", claims->node.uid);
-  }
-  if (!claims->id.empty()) note("credential-id", "JTI=" + claims->id);
-  return user;
-}
-
-Result<UserInfo> Authenticator::by_bootstrap_token(std::string_view token) const {
-  std::string_view id = token.substr(0, 6), secret = token.substr(7);
-  auto object =
-      options_.store->snapshot("secrets")->find(fmt::format("/registry/secrets/kube-system/bootstrap-token-{}", id));
-  if (!object) return unauthorized("unknown bootstrap token");
-  auto stored = schema::from_json<k8s::core::v1::Secret>(object->json);
-  if (!stored || stored->type != "bootstrap.kubernetes.io/token" ||
-      !(!stored->metadata.deletionTimestamp || stored->metadata.deletionTimestamp->is_zero())) {
-    return unauthorized("unknown bootstrap token");
-  }
-  auto field = [&](const char* name) {
-    auto it = stored->data.find(name);
-    return it == stored->data.end() ? std::string() : it->second.bytes;
-  };
-  if (!pki::equal_secrets(field("token-secret"), secret) || field("token-id") != id)
-    return unauthorized("wrong bootstrap token");
-  if (std::string expiration = field("expiration"); !expiration.empty()) {
-    auto end = parse_rfc3339(expiration);
-    if (!end || *end < now()) return unauthorized("the bootstrap token has expired");
-  }
-  if (field("usage-bootstrap-authentication") != "true")
-    return unauthorized("the bootstrap token may not authenticate");
-  UserInfo user;
-  user.name = fmt::format("system:bootstrap:{}", id);
-  user.groups = {std::string(kBootstrapGroup)};
-  std::string extra = field("auth-extra-groups");
-  while (!extra.empty()) {
-    size_t comma = extra.find(',');
-    std::string group = extra.substr(0, comma);
-    if (group.starts_with("system:bootstrappers:")) user.groups.push_back(group);
-    extra = comma == std::string::npos ? "" : extra.substr(comma + 1);
-  }
-  user.groups.emplace_back(kAuthenticated);
-  return user;
-}
-
-Result<UserInfo> Authenticator::authenticate_token(std::string_view token, const std::vector<std::string>& audiences,
-                                                   std::vector<std::string>& matched) const {
-  // Tokens without audiences of their own are for the API server.
-  auto match_own = [&] {
-    for (const std::string& own : options_.api_audiences) {
-      if (audiences.empty() || std::find(audiences.begin(), audiences.end(), own) != audiences.end())
-        matched.push_back(own);
-    }
-    return !matched.empty();
-  };
-  const StaticToken* known = nullptr;
-  for (const StaticToken& one : options_.static_tokens) {
-    if (pki::equal_secrets(one.token, token)) known = &one;  // no early end: the time tells nothing of the place
-  }
-  if (known != nullptr) {
-    if (!match_own()) return unauthorized("the token is for another audience");
-    return known->user;
-  }
-  if (is_bootstrap_token(token)) {
-    if (!match_own()) return unauthorized("the token is for another audience");
-    return by_bootstrap_token(token);
-  }
-  return by_service_account_token(token, audiences, matched);
-}
-
-Result<UserInfo> Authenticator::authenticate(const net::Request& request) const {
-  bool certificate = request.connection && !request.connection->peer_certificates.empty();
-  Result<UserInfo> by_certificate_result = unauthorized();
-  if (certificate) {
-    by_certificate_result = by_certificate(*request.connection);
-    if (by_certificate_result) return by_certificate_result;
-  }
-  std::string storage;
-  std::string_view token = bearer_token(request, storage);
-  if (!token.empty()) {
-    std::vector<std::string> matched;
-    return authenticate_token(token, {}, matched);
-  }
-  if (certificate) return by_certificate_result;
-  if (request.headers.has("authorization")) return unauthorized("an Authorization header that is no bearer token");
-  if (std::find(options_.anonymous_paths.begin(), options_.anonymous_paths.end(), request.path) !=
-      options_.anonymous_paths.end())
-    return UserInfo{"system:anonymous", "", {"system:unauthenticated"}, {}};
-  return unauthorized();
-}
-
-Result<std::vector<StaticToken>> parse_token_file(std::string_view csv) {
-  std::vector<StaticToken> out;
-  size_t number = 0;
-  while (!csv.empty()) {
-    size_t end = csv.find('\n');
-    std::string_view line = csv.substr(0, end);
-    csv = end == std::string_view::npos ? std::string_view() : csv.substr(end + 1);
-    ++number;
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (trim(line).empty() || line.starts_with('#')) continue;
-    // Cells, of which one may be quoted to hold commas; a quote in it is written twice.
-    std::vector<std::string> cells(1);
-    bool quoted = false;
-    for (size_t i = 0; i < line.size(); ++i) {
-      if (line[i] == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"') {
-        cells.back() += '"';
-        ++i;
-      } else if (line[i] == '"') {
-        quoted = !quoted;
-      } else if (line[i] == ',' && !quoted) {
-        cells.emplace_back();
-      } else {
-        cells.back() += line[i];
-      }
-    }
-    if (quoted || cells.size() < 3 || trim(cells[0]).empty() || trim(cells[1]).empty())
-      return bad_request(fmt::format("token file, line {}: token,user,uid[,\"group,group\"] is wanted", number));
-    StaticToken entry;
-    entry.token = trim(cells[0]);
-    entry.user.name = trim(cells[1]);
-    entry.user.uid = trim(cells[2]);
-    std::string_view groups = cells.size() > 3 ? std::string_view(cells[3]) : std::string_view();
-    while (!groups.empty()) {
-      size_t comma = groups.find(',');
-      if (std::string_view group = trim(groups.substr(0, comma)); !group.empty()) entry.user.groups.emplace_back(group);
-      groups = comma == std::string_view::npos ? std::string_view() : groups.substr(comma + 1);
-    }
-    entry.user.groups.emplace_back(kAuthenticated);
-    out.push_back(std::move(entry));
+  a.issuers_ = a.loop_ ? a.make_issuers(a.options_.jwt_issuers) : std::make_shared<const Issuers>();
+  if (!a.options_.config_file.empty()) {
+    a.scope_ = std::make_unique<Scope>(*a.loop_, "authentication");
+    boost::asio::post(*a.loop_, [&a] { a.scope_->spawn(a.watch_config()); });
   }
   return out;
 }
 
-std::pair<std::string, Timestamp> Authenticator::issue_token(const TokenRequestSpec& spec) const {
-  Timestamp issued = std::chrono::floor<std::chrono::seconds>(now());
-  Timestamp expires = issued + std::chrono::seconds(spec.expiration_seconds);
-  auto seconds = [](Timestamp t) {
-    return std::chrono::duration_cast<std::chrono::seconds>(t.time_since_epoch()).count();
-  };
-  std::string claims = "{\"aud\":[";
-  const auto& audiences = spec.audiences.empty() ? options_.api_audiences : spec.audiences;
-  for (size_t i = 0; i < audiences.size(); ++i) {
-    if (i > 0) claims += ',';
-    append_json_string(claims, audiences[i]);
+Task<void> Authenticator::stop() {
+  if (scope_) co_await scope_->join();
+  for (const auto& issuer : *issuers_.load()) co_await issuer->stop();
+  if (webhook_) co_await webhook_->stop();
+}
+
+// Looks at the file now and then. A file that is wrong changes nothing, and is said so once.
+Task<void> Authenticator::watch_config() {
+  std::string before;
+  bool first = true;
+  for (;; co_await sleep_for(kReloadInterval)) {
+    auto text = co_await run_blocking([path = options_.config_file] { return pki::read_file(path); });
+    std::string present = text ? *text : std::string();
+    if (std::exchange(first, false) || present == before) {
+      before = std::move(present);
+      continue;
+    }
+    before = present;
+    auto count = [](const char* status) {
+      counter("apiserver_authentication_config_controller_automatic_reloads_total",
+              "Takings over of a changed authentication configuration, by outcome.", {{"status", status}})
+          .add();
+    };
+    Result<AuthenticationConfig> config =
+        text ? parse_authentication_config(present, service_accounts_.options().issuers)
+             : Result<AuthenticationConfig>(Error(text.error()));
+    if (!config) {
+      count("failure");
+      log_error("the changed authentication configuration is wrong and was not taken over",
+                {{"file", options_.config_file}, {"error", config.error().message()}});
+      continue;
+    }
+    auto replaced = issuers_.exchange(make_issuers(config->jwt));
+    anonymous_ = std::make_shared<const AnonymousPolicy>(config->anonymous.value_or(options_.anonymous));
+    for (const auto& issuer : *replaced) co_await issuer->stop();
+    count("success");
+    log_info("the changed authentication configuration was taken over",
+             {{"file", options_.config_file}, {"issuers", config->jwt.size()}});
   }
-  auto object = [](std::string_view name, std::string_view uid) {
-    std::string out = "{\"name\":";
-    append_json_string(out, name);
-    out += ",\"uid\":";
-    append_json_string(out, uid);
-    return out + "}";
-  };
-  claims += fmt::format("],\"exp\":{},\"iat\":{},\"iss\":", seconds(expires), seconds(issued));
-  append_json_string(claims, options_.service_account_issuer);
-  claims += fmt::format(",\"jti\":\"{}\",\"kubernetes.io\":{{\"namespace\":", random_uuid());
-  append_json_string(claims, spec.namespace_);
-  claims += ",\"serviceaccount\":" + object(spec.service_account, spec.service_account_uid);
-  if (!spec.bound_kind.empty()) {
-    std::string key = spec.bound_kind == "Pod" ? "pod" : spec.bound_kind == "Secret" ? "secret" : "node";
-    claims += ",\"" + key + "\":" + object(spec.bound_name, spec.bound_uid);
-    if (key == "pod" && !spec.node_name.empty()) claims += ",\"node\":" + object(spec.node_name, spec.node_uid);
+}
+
+// Tokens that are known here: nobody has to be asked.
+Attempt Authenticator::by_local_token(std::string_view token, const std::vector<std::string>& audiences) const {
+  if (Attempt attempt = static_tokens_.authenticate(token, audiences)) return attempt;
+  if (Attempt attempt = service_accounts_.authenticate(token, audiences)) return attempt;
+  if (options_.bootstrap_tokens) return bootstrap_tokens_.authenticate(token, audiences);
+  return {};
+}
+
+Task<Result<Authentication>> Authenticator::finish(Task<Result<Authentication>> task) {
+  co_return completed(co_await std::move(task));
+}
+
+Pending<Result<Authentication>> Authenticator::authenticate_token(std::string token,
+                                                                  std::vector<std::string> audiences) const {
+  if (audiences.empty()) audiences = options_.api_audiences;
+  if (Attempt attempt = by_local_token(token, audiences)) return completed(std::move(*attempt));
+  auto issuers = issuers_.load();
+  if (!issuers->empty()) {
+    if (auto claims = pki::unverified_claims(token)) {
+      schema::Arena arena;
+      auto parsed = schema::parse_json(*claims, arena);
+      std::string_view url = parsed ? parsed->get({"iss"}).as_string() : std::string_view();
+      for (const auto& issuer : *issuers) {
+        if (issuer->url() != url) continue;
+        auto answer = issuer->authenticate(token, audiences);
+        if (answer.is_here()) return completed(std::move(answer.value()));
+        return finish(answer.task());
+      }
+    }
   }
-  claims += fmt::format("}},\"nbf\":{},\"sub\":", seconds(issued));
-  append_json_string(claims, fmt::format("system:serviceaccount:{}:{}", spec.namespace_, spec.service_account));
-  claims += "}";
-  return {options_.service_account_signer->sign(claims), expires};
+  if (webhook_) {
+    auto answer = webhook_->authenticate(token, audiences);
+    if (answer.is_here()) return completed(std::move(answer.value()));
+    return finish(answer.task());
+  }
+  return unauthorized("the token is of no kind that is known here");
+}
+
+Pending<Result<Authentication>> Authenticator::authenticate(const net::Request& request) const {
+  std::optional<Status> wrong;  // a credential that was there, and no good
+  if (request.connection && !request.connection->peer_certificates.empty()) {
+    if (Attempt attempt = front_proxy_.authenticate(request)) {
+      if (*attempt) return completed(std::move(*attempt));
+      wrong = attempt->error();
+    }
+    if (options_.client_ca) {
+      if (Attempt attempt = certificates_.authenticate(*request.connection)) {
+        if (*attempt) return completed(std::move(*attempt));
+        if (!wrong) wrong = attempt->error();
+      }
+    } else if (!wrong) {
+      wrong = unauthorized("no authority for client certificates is configured").error();
+    }
+  }
+  if (std::string token = bearer_token(request.headers); !token.empty())
+    return authenticate_token(std::move(token), {});
+  if (wrong) return Error(std::move(*wrong));
+  if (request.headers.has("authorization")) return unauthorized("an Authorization header that is no bearer token");
+  auto anonymous = anonymous_.load();
+  const auto& paths = anonymous->paths;
+  if (anonymous->enabled &&
+      (anonymous->every_path || std::find(paths.begin(), paths.end(), request.path) != paths.end()))
+    return Authentication{{std::string(kAnonymous), "", {std::string(kUnauthenticated)}, {}}, {}, ""};
+  return unauthorized("no credential");
+}
+
+void Authenticator::clear_credentials(net::Headers& headers) const {
+  remove_bearer_token(headers);
+  front_proxy_.clear(headers);
 }
 
 }  // namespace redoubt::apiserver

@@ -1,77 +1,88 @@
-// Authentication: from a request's certificate or bearer token to a UserInfo. Paths client-apiserver,
+// Authentication: from a request's certificate, headers or bearer token to a user. Paths client-apiserver,
 // kubelet-apiserver, pod-apiserver, component-apiserver.
 //
-// Certificates are verified against the client CA once a connection, a token's signature once while it is remembered;
-// what a ServiceAccount token is bound to (account, pod, secret or node with that uid) is looked up in the store each
-// time, so a deleted pod's token ends with it. A valid certificate goes before a token, as upstream. A wrong credential
-// is 401, never anonymous; why is for the server's log only. Any thread.
+// In upstream's order: front proxy, client certificate, bearer token (file, ServiceAccount, bootstrap, OIDC issuers,
+// webhook), anonymous where that is allowed. The first that knows the credential answers; a wrong credential is 401,
+// never anonymous, and why is for the server's log only. Everything decides at once but an issuer whose keys have to
+// be fetched and a webhook that has to be asked. Any thread.
 #pragma once
+#include <atomic>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
-#include "apiserver/auth/user.h"
+#include "apiserver/auth/authentication.h"
+#include "apiserver/auth/authentication_config.h"
+#include "apiserver/auth/bootstrap_token.h"
+#include "apiserver/auth/front_proxy.h"
+#include "apiserver/auth/oidc.h"
+#include "apiserver/auth/service_account_token.h"
+#include "apiserver/auth/token_file.h"
+#include "apiserver/auth/webhook_token.h"
+#include "apiserver/auth/x509.h"
+#include "base/pending.h"
 #include "base/status.h"
 #include "net/http.h"
-#include "pki/certificate.h"
-#include "pki/jwt.h"
 #include "store/store.h"
 
 namespace redoubt::apiserver {
 
-inline constexpr std::string_view kBootstrapGroup = "system:bootstrappers";
-
-struct StaticToken {
-  std::string token;
-  UserInfo user;
-};
-// The lines `token,user,uid,"group1,group2"` of a static token file. BadRequest names the line.
-Result<std::vector<StaticToken>> parse_token_file(std::string_view csv);
-
 struct AuthenticatorOptions {
-  std::shared_ptr<const pki::TrustBundle> client_ca;
-  std::shared_ptr<const pki::TokenVerifier> service_account_keys;
-  std::shared_ptr<const pki::TokenSigner> service_account_signer;
-  std::string service_account_issuer = "https://kubernetes.default.svc.cluster.local";
+  std::shared_ptr<const pki::TrustBundle> client_ca;  // null: no client certificates
+  FrontProxyOptions front_proxy;
+  ServiceAccountOptions service_accounts;
   std::vector<std::string> api_audiences = {"https://kubernetes.default.svc.cluster.local"};
-  std::vector<std::string> anonymous_paths = {"/livez", "/readyz", "/healthz"};  // exactly these
-  std::vector<StaticToken> static_tokens;                                        // --token-auth-file
+  bool bootstrap_tokens = true;
+  std::vector<StaticToken> static_tokens;  // --token-auth-file
+  std::vector<JwtIssuer> jwt_issuers;
+  std::optional<WebhookTokenOptions> webhook;
+  AnonymousPolicy anonymous = {.paths = {"/livez", "/readyz", "/healthz",
+                                         // Signed, for joining nodes that know nothing yet.
+                                         "/api/v1/namespaces/kube-public/configmaps/cluster-info"}};
+  // A file that `jwt_issuers` and `anonymous` came from (--authentication-config): taken over again when it changes.
+  std::string config_file;
+  Dial dial;  // towards issuers and webhooks; null: straight
   store::Store* store = nullptr;
-};
-
-struct TokenRequestSpec {
-  std::string namespace_, service_account, service_account_uid;
-  std::vector<std::string> audiences;
-  int64_t expiration_seconds = 3600;
-  std::string bound_kind, bound_name, bound_uid;  // Pod, Secret or Node; empty: not bound
-  std::string node_name, node_uid;                // of a bound pod
 };
 
 class Authenticator {
  public:
-  explicit Authenticator(AuthenticatorOptions options) : options_(std::move(options)) {}
+  // `loop`: where issuers and webhooks are asked from; needed with any of them. BadRequest says which option is wrong.
+  static Result<std::unique_ptr<Authenticator>> make(AuthenticatorOptions options, std::optional<Executor> loop);
+  ~Authenticator();
 
-  // Unauthorized (401) for a wrong or missing credential; system:anonymous on the paths that allow it.
-  Result<UserInfo> authenticate(const net::Request& request) const;
-  // For TokenReview: who a token stands for. `audiences` empty: the API's own. `matched` gets the audiences that fit.
-  Result<UserInfo> authenticate_token(std::string_view token, const std::vector<std::string>& audiences,
-                                      std::vector<std::string>& matched) const;
-  // A signed ServiceAccount token and when it ends.
-  std::pair<std::string, Timestamp> issue_token(const TokenRequestSpec& spec) const;
+  // Unauthorized (401) for a wrong or missing credential. `request` outlives the answer.
+  Pending<Result<Authentication>> authenticate(const net::Request& request) const;
+  // For TokenReview: who a token stands for. `audiences` empty: the API's own.
+  Pending<Result<Authentication>> authenticate_token(std::string token, std::vector<std::string> audiences) const;
+  // Takes every credential off a request, and whatever else says who the user is.
+  void clear_credentials(net::Headers& headers) const;
+
+  const ServiceAccountTokens& service_accounts() const { return service_accounts_; }
   const AuthenticatorOptions& options() const { return options_; }
+  // On the loop: ends what runs there.
+  Task<void> stop();
 
  private:
-  struct Claims;
-  Result<UserInfo> by_certificate(const net::ConnectionInfo& connection) const;
-  Result<UserInfo> by_service_account_token(std::string_view token, const std::vector<std::string>& audiences,
-                                            std::vector<std::string>& matched) const;
-  Result<UserInfo> by_bootstrap_token(std::string_view token) const;
-  Result<std::shared_ptr<const Claims>> verified_claims(std::string_view token) const;
-  AuthenticatorOptions options_;
-  mutable std::mutex mutex_;                                                         // guards `verified_`
-  mutable std::unordered_map<std::string, std::shared_ptr<const Claims>> verified_;  // by the token's SHA-256
+  using Issuers = std::vector<std::shared_ptr<OidcAuthenticator>>;
+  Authenticator(AuthenticatorOptions options, std::optional<Executor> loop);
+  std::shared_ptr<const Issuers> make_issuers(const std::vector<JwtIssuer>& issuers) const;
+  Attempt by_local_token(std::string_view token, const std::vector<std::string>& audiences) const;
+  static Task<Result<Authentication>> finish(Task<Result<Authentication>> task);
+  Task<void> watch_config();
+
+  const AuthenticatorOptions options_;
+  const std::optional<Executor> loop_;
+  FrontProxy front_proxy_;
+  CertificateAuthenticator certificates_;
+  StaticTokens static_tokens_;
+  ServiceAccountTokens service_accounts_;
+  BootstrapTokens bootstrap_tokens_;
+  std::atomic<std::shared_ptr<const Issuers>> issuers_;
+  std::atomic<std::shared_ptr<const AnonymousPolicy>> anonymous_;
+  std::unique_ptr<WebhookTokens> webhook_;
+  std::unique_ptr<Scope> scope_;  // of the loop
 };
 
 }  // namespace redoubt::apiserver

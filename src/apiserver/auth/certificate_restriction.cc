@@ -14,16 +14,17 @@ namespace {
 using schema::Value;
 
 // `signers` by the signer's own name, or by DOMAIN/* for all of a domain.
-bool may_as_signer(const Authorizer& authorizer, const UserInfo& user, std::string_view verb, std::string_view signer) {
+std::vector<Attributes> as_signer(std::string_view verb, std::string_view signer) {
   Attributes a;
   a.verb = verb;
   a.api_group = "certificates.k8s.io";
   a.api_version = "*";
   a.resource = "signers";
   a.name = signer;
-  if (authorizer.authorize(user, a).allowed) return true;
+  std::vector<Attributes> out = {a};
   a.name = fmt::format("{}/*", signer.substr(0, signer.find('/')));
-  return authorizer.authorize(user, a).allowed;
+  out.push_back(std::move(a));
+  return out;
 }
 
 // The conditions that approval decides, in order.
@@ -42,34 +43,32 @@ bool same_decisions(const Value& a, const Value& b) {
 
 }  // namespace
 
-std::optional<std::string> certificate_restriction(const Authorizer& authorizer, const UserInfo& user,
-                                                   std::string_view subresource, const Value& object,
-                                                   const Value& old) {
+NeededRight certificate_restriction(std::string_view subresource, const Value& object, const Value& old) {
   if (object.is_null()) return {};
   if (old.is_null()) {
     if (object.get({"spec", "signerName"}).as_string() != "kubernetes.io/kube-apiserver-client") return {};
     auto pem = base64_decode(object.get({"spec", "request"}).as_string());
     auto request = pem ? pki::parse_request(*pem) : bad_request("not base64");
-    if (!request) return fmt::format("unable to parse the certificate request: {}", request.error().message());
+    if (!request) return {fmt::format("unable to parse the certificate request: {}", request.error().message()), {}};
     const auto& groups = request->subject.organizations;
     if (std::find(groups.begin(), groups.end(), "system:masters") == groups.end()) return {};
-    return "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
+    return {"use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed", {}};
   }
   // What was asked, and by whom, stays as it was recorded.
-  if (!object.get({"spec"}).equals(old.get({"spec"}))) return "the spec of a certificate request can't be changed";
+  if (!object.get({"spec"}).equals(old.get({"spec"})))
+    return {"the spec of a certificate request can't be changed", {}};
   std::string_view signer = old.get({"spec", "signerName"}).as_string();
-  if (subresource == "approval") {
-    if (may_as_signer(authorizer, user, "approve", signer)) return {};
-    return fmt::format("user not permitted to approve requests with signerName \"{}\"", signer);
-  }
-  if (!same_decisions(object, old)) return "only the approval subresource approves and denies";
+  if (subresource == "approval")
+    return {fmt::format("user not permitted to approve requests with signerName \"{}\"", signer),
+            as_signer("approve", signer)};
+  if (!same_decisions(object, old)) return {"only the approval subresource approves and denies", {}};
   if (subresource == "status") {
     Value now = object.get({"status"}), before = old.get({"status"});
     if (now.get({"certificate"}).equals(before.get({"certificate"})) &&
         now.get({"conditions"}).equals(before.get({"conditions"})))
       return {};
-    if (may_as_signer(authorizer, user, "sign", signer)) return {};
-    return fmt::format("user not permitted to sign requests with signerName \"{}\"", signer);
+    return {fmt::format("user not permitted to sign requests with signerName \"{}\"", signer),
+            as_signer("sign", signer)};
   }
   return {};
 }

@@ -3,17 +3,32 @@
 
 namespace redoubt::apiserver::pipeline {
 
-Verdict authenticate(Services& s, Context& c) {
-  auto user = s.authenticator.authenticate(c.request);
-  if (!user) {
+namespace {
+
+Result<void> take(Services& s, Context& c, Result<Authentication> answer) {
+  if (!answer) {
+    // Why is for the log only: an answer would tell a guesser how far they came.
     log_debug("authentication failed", {{"from", c.request.connection ? c.request.connection->remote_address : ""},
-                                        {"error", user.error().message()}});
+                                        {"error", answer.error().message()}});
     return unauthorized();
   }
-  c.user = std::move(*user);
+  c.user = std::move(answer->user);
+  if (!answer->warning.empty()) c.warnings.push_back(std::move(answer->warning));
   // No handler, and nothing that a request is handed on to, needs to see the credential again.
-  c.request.headers.remove("authorization");
+  s.authenticator->clear_credentials(c.request.headers);
   return {};
+}
+
+Task<Result<void>> wait(Services& s, Context& c, Task<Result<Authentication>> answer) {
+  co_return take(s, c, co_await std::move(answer));
+}
+
+}  // namespace
+
+Verdict authenticate(Services& s, Context& c) {
+  auto answer = s.authenticator->authenticate(c.request);
+  if (answer.is_here()) return take(s, c, std::move(answer.value()));
+  return wait(s, c, answer.task());
 }
 
 }  // namespace redoubt::apiserver::pipeline

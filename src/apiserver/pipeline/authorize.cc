@@ -2,12 +2,26 @@
 
 namespace redoubt::apiserver::pipeline {
 
-Verdict authorize(Services& s, Context& c) {
-  Attributes a = attributes_of(c.info, c.request);
-  if (s.authorizer.authorize(c.user, a).allowed) return {};
+namespace {
+
+Result<void> verdict_of(const Context& c, const Attributes& a, const Decision& decision) {
+  if (decision.allowed) return {};
   GroupResource resource;
   if (a.resource_request) resource = {a.api_group, a.resource};
-  return forbidden(resource, a.name, denial(c.user, a));
+  return forbidden(resource, a.name, denial(c.user, a, decision.reason));
+}
+
+Task<Result<void>> wait(const Context& c, Attributes a, Task<Decision> decision) {
+  co_return verdict_of(c, a, co_await std::move(decision));
+}
+
+}  // namespace
+
+Verdict authorize(Services& s, Context& c) {
+  Attributes a = attributes_of(c.info, c.request, c.query);
+  auto decision = s.authorizer->authorize(c.user, a);
+  if (decision.is_here()) return verdict_of(c, a, decision.value());
+  return wait(c, std::move(a), decision.task());
 }
 
 }  // namespace redoubt::apiserver::pipeline

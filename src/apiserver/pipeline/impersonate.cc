@@ -68,27 +68,47 @@ Result<Wish> read_wish(const net::Headers& headers) {
   return out;
 }
 
+Result<void> refuse(const Context& c, const Attributes& a, const Decision& decision) {
+  return forbidden({a.api_group, a.resource}, a.name, denial(c.user, a, decision.reason));
+}
+
+void become(Context& c, UserInfo as) {
+  log_info("impersonation", {{"user", c.user.name}, {"as", as.name}});
+  c.impersonator = std::exchange(c.user, std::move(as));
+}
+
+// The rights from `at` on, the first of which a webhook decides.
+Task<Result<void>> wait(Services& s, Context& c, Wish wish, size_t at, Task<Decision> first) {
+  Decision decision = co_await std::move(first);
+  for (size_t i = at;;) {
+    if (!decision.allowed) co_return refuse(c, wish.rights[i], decision);
+    if (++i == wish.rights.size()) break;
+    auto next = s.authorizer->authorize(c.user, wish.rights[i]);
+    decision = next.is_here() ? std::move(next.value()) : co_await next.task();
+  }
+  become(c, std::move(wish.as));
+  co_return Result<void>{};
+}
+
 }  // namespace
 
 Verdict impersonate(Services& s, Context& c) {
-  bool asked = false;
-  for (const auto& [header, value] : c.request.headers) asked = asked || header.starts_with("impersonate-");
-  if (!asked) return {};
-  auto wish = read_wish(c.request.headers);
-  if (!wish) return Error(wish.error());
-  for (const Attributes& a : wish->rights) {
-    if (!s.authorizer.authorize(c.user, a).allowed)
-      return forbidden({a.api_group, a.resource}, a.name, denial(c.user, a));
-  }
-  // Whatever a request is handed on to must not act on them a second time.
-  std::vector<std::string> names;
+  std::vector<std::string> headers;
   for (const auto& [header, value] : c.request.headers) {
-    if (header.starts_with("impersonate-")) names.push_back(header);
+    if (header.starts_with("impersonate-")) headers.push_back(header);
   }
-  for (const std::string& header : names) c.request.headers.remove(header);
+  if (headers.empty()) return {};
+  auto wish = read_wish(c.request.headers);
+  // Whatever a request is handed on to must not act on them a second time.
+  for (const std::string& header : headers) c.request.headers.remove(header);
+  if (!wish) return Error(wish.error());
   if (wish->rights.empty()) return {};
-  log_info("impersonation", {{"user", c.user.name}, {"as", wish->as.name}});
-  c.impersonator = std::exchange(c.user, std::move(wish->as));
+  for (size_t i = 0; i < wish->rights.size(); ++i) {
+    auto decision = s.authorizer->authorize(c.user, wish->rights[i]);
+    if (!decision.is_here()) return wait(s, c, std::move(*wish), i, decision.task());
+    if (!decision.value().allowed) return refuse(c, wish->rights[i], decision.value());
+  }
+  become(c, std::move(wish->as));
   return {};
 }
 

@@ -47,7 +47,7 @@ Task<void> serve_path(Services& s, Context& c) {
   } else if (path == "/metrics") {
     co_await send("text/plain; version=0.0.4; charset=utf-8", render_metrics());
   } else if (path == "/.well-known/openid-configuration") {
-    const std::string& issuer = s.options.authentication.service_account_issuer;
+    const std::string& issuer = s.options.authentication.service_accounts.issuers.front();
     co_await send(
         "application/json",
         fmt::format(
@@ -55,7 +55,7 @@ Task<void> serve_path(Services& s, Context& c) {
             R"("subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}})",
             issuer, s.options.advertise_address, s.options.advertise_port));
   } else if (path == "/openid/v1/jwks") {
-    co_await send("application/jwk-set+json", s.options.authentication.service_account_keys->jwks());
+    co_await send("application/jwk-set+json", s.options.authentication.service_accounts.keys->jwks());
   } else if (path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/")) {
     co_await serve_openapi(s, c, path);
   } else if (auto document = discovery(path, c.request.headers.get("accept").value_or(""))) {

@@ -21,15 +21,11 @@ namespace redoubt::apiserver::pipeline {
 
 // What the steps work with: made once, shared by all requests on all loops.
 struct Services {
-  explicit Services(ApiServerOptions o)
-      : options(std::move(o)),
-        authenticator(options.authentication),
-        authorizer(*options.store),
-        admission(*options.store, authorizer) {}
+  explicit Services(ApiServerOptions o) : options(std::move(o)) {}
   const ApiServerOptions options;
-  Authenticator authenticator;
-  Authorizer authorizer;
-  Admission admission;
+  std::unique_ptr<Authenticator> authenticator;
+  std::unique_ptr<Authorizer> authorizer;
+  std::unique_ptr<Admission> admission;
   std::unique_ptr<ServiceIps> service_ips;
   std::unique_ptr<Rest> rest;
   std::unique_ptr<Reviews> reviews;

@@ -1,4 +1,5 @@
 #include "apiserver/pipeline/pipeline.h"
+#include "apiserver/selectors.h"
 
 namespace redoubt::apiserver {
 
@@ -85,7 +86,8 @@ Result<RequestInfo> parse_request_info(const net::Request& request,
   return info;
 }
 
-Attributes attributes_of(const RequestInfo& info, const net::Request& request) {
+Attributes attributes_of(const RequestInfo& info, const net::Request& request,
+                         const std::vector<std::pair<std::string, std::string>>& query) {
   Attributes a;
   a.verb = info.verb;
   a.resource_request = info.resource_request;
@@ -102,7 +104,13 @@ Attributes attributes_of(const RequestInfo& info, const net::Request& request) {
   a.subresource = info.subresource;
   a.namespace_ = info.namespace_;
   a.name = info.name;
-  if (auto query = net::parse_query(request.query)) a.field_equals = parse_field_equals(find(*query, "fieldSelector"));
+  if (auto selector = find(query, "fieldSelector"); !selector.empty()) {
+    a.field_equals = parse_field_equals(selector);
+    if (auto parsed = FieldSelector::parse(selector)) a.field_requirements = parsed->requirements();
+  }
+  if (auto selector = find(query, "labelSelector"); !selector.empty()) {
+    if (auto parsed = LabelSelector::parse(selector)) a.label_requirements = parsed->requirements();
+  }
   // Running a command or reaching into a pod is authorized as what it is, not as the GET that a WebSocket happens to
   // be.
   if (info.resource == "pods" && info.group.empty() &&
