@@ -22,6 +22,10 @@ struct ApiServerOptions {
   std::string advertise_address;
   uint16_t advertise_port = 6443;
   std::string client_ca_pem;  // the cluster's CA, for pods
+  // Published for extension API servers (kube-system/extension-apiserver-authentication): whose client certificates
+  // count here, and front proxies' authority.
+  std::string accepted_client_ca_pem, requestheader_client_ca_pem;
+  std::string service_account_jwks_uri;  // default: this server's own
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
   ConnectHandler* connect = nullptr;  // null: such requests answer 503

@@ -10,14 +10,21 @@ namespace {
 
 using schema::Value;
 
+// A file that a kubeconfig names is looked for beside it.
+std::string beside(std::string_view config, std::string_view file) {
+  size_t slash = config.rfind('/');
+  if (file.empty() || file.starts_with('/') || slash == std::string_view::npos) return std::string(file);
+  return std::string(config.substr(0, slash + 1)) + std::string(file);
+}
+
 // Inline base64 data, or the file that is named.
-Result<std::string> data_or_file(const Value& from, std::string_view name) {
+Result<std::string> data_or_file(const Value& from, std::string_view name, std::string_view config) {
   if (Value data = from.get({std::string(name) + "-data"}); data.is_string()) {
     auto decoded = base64_decode(data.as_string());
     if (!decoded) return bad_request(fmt::format("{}-data is no base64 text", name));
     return *decoded;
   }
-  if (Value file = from.get({name}); file.is_string()) return pki::read_file(std::string(file.as_string()));
+  if (Value file = from.get({name}); file.is_string()) return pki::read_file(beside(config, file.as_string()));
   return std::string();
 }
 
@@ -48,11 +55,17 @@ Result<Config> load_kubeconfig(std::string_view path) {
   if (cluster.get({"insecure-skip-tls-verify"}).as_bool())
     return missing("insecure-skip-tls-verify is not supported: name the certificate-authority");
   out.tls_server_name = cluster.get({"tls-server-name"}).as_string();
-  RD_TRY(out.ca_pem, data_or_file(cluster, "certificate-authority"));
-  RD_TRY(out.certificate_pem, data_or_file(user, "client-certificate"));
-  RD_TRY(out.private_key_pem, data_or_file(user, "client-key"));
+  RD_TRY(out.ca_pem, data_or_file(cluster, "certificate-authority", path));
+  RD_TRY(out.certificate_pem, data_or_file(user, "client-certificate", path));
+  RD_TRY(out.private_key_pem, data_or_file(user, "client-key", path));
   out.bearer_token = user.get({"token"}).as_string();
-  out.bearer_token_file = user.get({"tokenFile"}).as_string();
+  out.bearer_token_file = beside(path, user.get({"tokenFile"}).as_string());
+  // Never without the credential that was meant.
+  for (const char* other : {"exec", "auth-provider", "username"}) {
+    if (user.has(other))
+      return missing(
+          fmt::format("the user's {} is not supported: use a client certificate, token or tokenFile", other));
+  }
   return out;
 }
 

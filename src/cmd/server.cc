@@ -94,9 +94,8 @@ class ServerImpl : public Server {
     if (host[0] != '\0') pki_options.apiserver_dns_names.emplace_back(host);
     RD_TRY(pki_, pki::ensure_cluster_pki(pki_options));
 
-    RD_TRY(api.authentication.client_ca, pki::TrustBundle::from_pem(pki_.ca.certificate_pem));
-    RD_TRY(api.authentication.service_account_keys, pki::TokenVerifier::from_pem({pki_.service_account_key}));
-    RD_TRY(api.authentication.service_account_signer, pki::TokenSigner::from_pem(pki_.service_account_key));
+    RD_TRYV(apply(options_.authentication, pki_, api));
+    RD_TRYV(apply(options_.authorization, api));
     api.authentication.store = store_.get();
     api.advertise_address = options_.advertise_address;
     api.advertise_port = options_.secure_port;
@@ -104,24 +103,30 @@ class ServerImpl : public Server {
     api.max_requests_inflight = options_.max_requests_inflight;
     api.max_mutating_requests_inflight = options_.max_mutating_requests_inflight;
     dialer_ = egress::make_direct_dialer();
+    api.authentication.dial = api.authorization.dial = [dialer = dialer_.get()](net::Address to) {
+      return dialer->dial(egress::PathId::ApiserverWebhook, {"", std::move(to)});
+    };
+    size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
+    loops_ = std::make_unique<net::LoopPool>(count, "api");
+    api.loop = loops_->executor(0);
     connect_ = apiserver::make_kubelet_connect({*dialer_, *store_, pki_.kubelet_ca.certificate_pem,
                                                 pki_.apiserver_kubelet_client.certificate_pem,
                                                 pki_.apiserver_kubelet_client.private_key_pem});
     api.connect = connect_.get();
+    // Front proxies' authorities too, so that they know which certificate is wanted.
+    std::string client_ca = api.accepted_client_ca_pem + "\n" + api.requestheader_client_ca_pem;
     RD_TRY(api_, apiserver::ApiServer::make(std::move(api)));
 
     net::TlsServerContext::Options tls;
     // The CA goes along, so that a joining node can check it against the hash it was given.
     tls.certificate_pem = pki_.apiserver.certificate_pem + pki_.ca.certificate_pem;
     tls.private_key_pem = pki_.apiserver.private_key_pem;
-    tls.client_ca_hint_pem = pki_.ca.certificate_pem;
+    tls.client_ca_hint_pem = client_ca;
     net::HttpServerOptions http;
     http.address = options_.bind_address;
     http.port = options_.secure_port;
     RD_TRY(http.tls, net::TlsServerContext::make(std::move(tls)));
     http.handler = api_->handler();
-    size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
-    loops_ = std::make_unique<net::LoopPool>(count, "api");
     RD_TRY(http_, net::HttpServer::start(*loops_, std::move(http)));
     RD_TRYV(run_on(loops_->executor(0), api_->bootstrap()));
 
@@ -159,6 +164,12 @@ class ServerImpl : public Server {
         co_await server.drain(std::chrono::seconds(2));
         co_return true;
       }(*http_));
+    }
+    if (api_) {
+      run_on(loops_->executor(0), [](apiserver::ApiServer& api) -> Task<bool> {
+        co_await api.stop();
+        co_return true;
+      }(*api_));
     }
     loops_->stop();
     http_.reset();

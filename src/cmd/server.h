@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 #include "client/client.h"
+#include "cmd/flags/authentication.h"
+#include "cmd/flags/authorization.h"
 #include "net/loop.h"
 #include "pki/cluster_pki.h"
 
@@ -25,6 +27,8 @@ struct ServerOptions {
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
   std::vector<std::string> node_address_allow;  // CIDRs whose addresses kubelet certificates may carry
+  AuthenticationFlags authentication;
+  AuthorizationFlags authorization;
 };
 
 class Server {

@@ -1,5 +1,6 @@
 #include "apiserver/discovery/discovery.h"
 #include "apiserver/pipeline/pipeline.h"
+#include "base/json_text.h"
 #include "base/metrics.h"
 
 namespace redoubt::apiserver::pipeline {
@@ -47,13 +48,16 @@ Task<void> serve_path(Services& s, Context& c) {
   } else if (path == "/metrics") {
     co_await send("text/plain; version=0.0.4; charset=utf-8", render_metrics());
   } else if (path == "/.well-known/openid-configuration") {
-    const std::string& issuer = s.options.authentication.service_accounts.issuers.front();
-    co_await send(
-        "application/json",
-        fmt::format(
-            R"({{"issuer":"{}","jwks_uri":"https://{}:{}/openid/v1/jwks","response_types_supported":["id_token"],)"
-            R"("subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}})",
-            issuer, s.options.advertise_address, s.options.advertise_port));
+    std::string keys = s.options.service_account_jwks_uri;
+    if (keys.empty())
+      keys = fmt::format("https://{}:{}/openid/v1/jwks", s.options.advertise_address, s.options.advertise_port);
+    std::string body = "{\"issuer\":";
+    append_json_string(body, s.options.authentication.service_accounts.issuers.front());
+    body += ",\"jwks_uri\":";
+    append_json_string(body, keys);
+    body += R"(,"response_types_supported":["id_token"],"subject_types_supported":["public"],)"
+            R"("id_token_signing_alg_values_supported":["ES256","RS256"]})";
+    co_await send("application/json", std::move(body));
   } else if (path == "/openid/v1/jwks") {
     co_await send("application/jwk-set+json", s.options.authentication.service_accounts.keys->jwks());
   } else if (path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/")) {

@@ -28,6 +28,8 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
       ->capture_default_str();
   command.add_option("--node-address-allow", options.node_address_allow,
                      "CIDR whose addresses kubelets' serving certificates may carry");
+  add_authentication_flags(command, options.authentication);
+  add_authorization_flags(command, options.authorization);
 }
 
 }  // namespace redoubt::cmd

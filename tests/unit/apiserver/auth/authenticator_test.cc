@@ -26,7 +26,7 @@ pki::KeyPair client(const pki::KeyPair& ca, pki::Usage usage = pki::Usage::Clien
   return *pki::issue(ca, wanted);
 }
 
-struct Authentication : testing::Test {
+struct Credentials : testing::Test {
   MemoryStore store;
   pki::KeyPair ca = *pki::make_ca("kubernetes", std::chrono::hours(1));
   std::string key = pki::generate_key();
@@ -36,11 +36,11 @@ struct Authentication : testing::Test {
   void SetUp() override {
     AuthenticatorOptions options;
     options.client_ca = *pki::TrustBundle::from_pem(ca.certificate_pem);
-    options.service_account_keys = *pki::TokenVerifier::from_pem({key});
-    options.service_account_signer = signer;
+    options.service_accounts.keys = *pki::TokenVerifier::from_pem({key});
+    options.service_accounts.signer = signer;
     options.store = &store;
     options.static_tokens = *parse_token_file("s3cret,carol,u-1,\"a,b\"\n");
-    authenticator = std::make_unique<Authenticator>(std::move(options));
+    authenticator = *Authenticator::make(std::move(options), {});
     store.put("serviceaccounts", R"({"metadata":{"name":"sa","namespace":"ns","uid":"sa-1"}})");
     store.put("pods", R"({"metadata":{"name":"web","namespace":"ns","uid":"pod-1"},"spec":{"nodeName":"n1"}})");
   }
@@ -64,8 +64,15 @@ struct Authentication : testing::Test {
     r.connection = connection;
     return r;
   }
+  // Nobody has to be asked here.
+  Result<UserInfo> authenticate(const net::Request& r) {
+    auto answer = authenticator->authenticate(r);
+    EXPECT_TRUE(answer.is_here());
+    if (!answer.value()) return Error(answer.value().error());
+    return answer.value()->user;
+  }
   std::string who(const net::Request& r) {
-    auto user = authenticator->authenticate(r);
+    auto user = authenticate(r);
     if (user) return user->name;
     EXPECT_EQ(user.error().code(), 401);
     return "401 " + user.error().message();
@@ -79,7 +86,7 @@ struct Authentication : testing::Test {
     spec.bound_name = "web";
     spec.bound_uid = "pod-1";
     change(spec);
-    return authenticator->issue_token(spec).first;
+    return authenticator->service_accounts().issue(spec)->first;
   }
   void bootstrap_secret(std::string more = "", std::string secret = "0123456789abcdef") {
     store.put("secrets", R"({"metadata":{"name":"bootstrap-token-abcdef","namespace":"kube-system"},)"
@@ -95,14 +102,14 @@ std::string field(const char* name, const char* value) {
 
 }  // namespace
 
-TEST_F(Authentication, TakesNameAndGroupsFromACertificate) {
-  auto user = authenticator->authenticate(with_certificate(client(ca)));
+TEST_F(Credentials, TakesNameAndGroupsFromACertificate) {
+  auto user = authenticate(with_certificate(client(ca)));
   ASSERT_TRUE(user);
   EXPECT_EQ(user->name, "jane");
   EXPECT_EQ(user->groups, (std::vector<std::string>{"devs", "ops", "system:authenticated"}));
 }
 
-TEST_F(Authentication, RefusesCertificatesThatProveNothing) {
+TEST_F(Credentials, RefusesCertificatesThatProveNothing) {
   pki::KeyPair other = *pki::make_ca("kubernetes", std::chrono::hours(1));
   EXPECT_TRUE(who(with_certificate(client(other))).starts_with("401"));
   EXPECT_TRUE(who(with_certificate(client(ca, pki::Usage::ServerAuth))).starts_with("401"));
@@ -114,7 +121,7 @@ TEST_F(Authentication, RefusesCertificatesThatProveNothing) {
   EXPECT_TRUE(who(r).starts_with("401"));
 }
 
-TEST_F(Authentication, LetsNobodyInWithoutCredentialButForHealth) {
+TEST_F(Credentials, LetsNobodyInWithoutCredentialButForHealth) {
   for (const char* path : {"/livez", "/readyz", "/healthz"}) EXPECT_EQ(who(request(path)), "system:anonymous") << path;
   for (const char* path : {"/version", "/api", "/readyz/../api", "/metrics", "/readyzz", "/", "/openapi/v2"})
     EXPECT_TRUE(who(request(path)).starts_with("401")) << path;
@@ -123,8 +130,8 @@ TEST_F(Authentication, LetsNobodyInWithoutCredentialButForHealth) {
   EXPECT_TRUE(who(basic).starts_with("401"));
 }
 
-TEST_F(Authentication, KnowsAServiceAccountByItsToken) {
-  auto user = authenticator->authenticate(with_token(token()));
+TEST_F(Credentials, KnowsAServiceAccountByItsToken) {
+  auto user = authenticate(with_token(token()));
   ASSERT_TRUE(user) << user.error().message();
   EXPECT_EQ(user->name, "system:serviceaccount:ns:sa");
   EXPECT_EQ(user->uid, "sa-1");
@@ -136,7 +143,7 @@ TEST_F(Authentication, KnowsAServiceAccountByItsToken) {
   EXPECT_EQ(who(lower), "system:serviceaccount:ns:sa");
 }
 
-TEST_F(Authentication, EndsATokenWithWhatItIsBoundTo) {
+TEST_F(Credentials, EndsATokenWithWhatItIsBoundTo) {
   std::string bound = token();
   EXPECT_EQ(who(with_token(bound)), "system:serviceaccount:ns:sa");
   store.remove("pods", "/registry/pods/ns/web");
@@ -150,7 +157,7 @@ TEST_F(Authentication, EndsATokenWithWhatItIsBoundTo) {
   EXPECT_EQ(who(with_token(unbound)), "401 the token's service account is gone");
 }
 
-TEST_F(Authentication, RefusesTokensForOthersAndOutOfTime) {
+TEST_F(Credentials, RefusesTokensForOthersAndOutOfTime) {
   EXPECT_EQ(who(with_token(token([](auto& spec) { spec.audiences = {"vault"}; }))),
             "401 the token is for another audience");
   EXPECT_EQ(who(with_token(token([](auto& spec) { spec.expiration_seconds = -1; }))), "401 the token has expired");
@@ -161,12 +168,13 @@ TEST_F(Authentication, RefusesTokensForOthersAndOutOfTime) {
   };
   std::string me = "system:serviceaccount:ns:sa";
   EXPECT_EQ(who(with_token(crafted(kIssuer, me, "0", kIssuer))), me);
-  EXPECT_EQ(who(with_token(crafted("https://evil", me, "0", kIssuer))), "401 the token is another issuer's");
+  EXPECT_EQ(who(with_token(crafted("https://evil", me, "0", kIssuer))),
+            "401 the token is of no kind that is known here");
   EXPECT_EQ(who(with_token(crafted(kIssuer, "system:admin", "0", kIssuer))), "401 the token names no service account");
   EXPECT_EQ(who(with_token(crafted(kIssuer, me, "99999999998", kIssuer))), "401 the token is not valid yet");
 }
 
-TEST_F(Authentication, RefusesForgedTokens) {
+TEST_F(Credentials, RefusesForgedTokens) {
   std::string good = token();
   std::string claims = good.substr(good.find('.') + 1);
   claims = claims.substr(0, claims.find('.'));
@@ -183,7 +191,7 @@ TEST_F(Authentication, RefusesForgedTokens) {
   EXPECT_TRUE(who(with_token(changed)).starts_with("401"));
 }
 
-TEST_F(Authentication, TakesATokenFromAWebSocketsSubprotocols) {
+TEST_F(Credentials, TakesATokenFromAWebSocketsSubprotocols) {
   std::string encoded = "base64url.bearer.authorization.k8s.io." + base64url_encode(token());
   auto r = request();
   r.headers.add("sec-websocket-protocol", "v5.channel.k8s.io, " + encoded);
@@ -196,24 +204,30 @@ TEST_F(Authentication, TakesATokenFromAWebSocketsSubprotocols) {
   EXPECT_TRUE(who(twice).starts_with("401"));
 }
 
-TEST_F(Authentication, TakesBootstrapTokensWhileTheyLast) {
+TEST_F(Credentials, TakesBootstrapTokensWhileTheyLast) {
   std::string usage = field("usage-bootstrap-authentication", "true");
-  bootstrap_secret(usage + field("auth-extra-groups", "system:bootstrappers:edge,system:masters"));
-  auto user = authenticator->authenticate(with_token("abcdef.0123456789abcdef"));
+  bootstrap_secret(usage + field("auth-extra-groups", "system:bootstrappers:edge,system:bootstrappers:edge"));
+  auto user = authenticate(with_token("abcdef.0123456789abcdef"));
   ASSERT_TRUE(user) << user.error().message();
   EXPECT_EQ(user->name, "system:bootstrap:abcdef");
   EXPECT_EQ(user->groups,
             (std::vector<std::string>{"system:bootstrappers", "system:bootstrappers:edge", "system:authenticated"}));
   EXPECT_EQ(who(with_token("abcdef.0123456789abcdee")), "401 wrong bootstrap token");
-  EXPECT_EQ(who(with_token("abcdeg.0123456789abcdef")), "401 unknown bootstrap token");
+  EXPECT_EQ(who(with_token("abcdeg.0123456789abcdef")), "401 the token is of no kind that is known here");
   bootstrap_secret(usage + field("expiration", "2020-01-01T00:00:00Z"));
   EXPECT_EQ(who(with_token("abcdef.0123456789abcdef")), "401 the bootstrap token has expired");
+  bootstrap_secret(usage + field("auth-extra-groups", "system:bootstrappers:edge,system:masters"));
+  EXPECT_EQ(who(with_token("abcdef.0123456789abcdef")), "401 the bootstrap token's auth-extra-groups are malformed");
   bootstrap_secret();
   EXPECT_EQ(who(with_token("abcdef.0123456789abcdef")), "401 the bootstrap token may not authenticate");
+  bootstrap_secret(usage);
+  EXPECT_EQ(who(with_token("abcdef.0123456789abcdef")), "system:bootstrap:abcdef");
+  store.remove("secrets", "/registry/secrets/kube-system/bootstrap-token-abcdef");
+  EXPECT_TRUE(who(with_token("abcdef.0123456789abcdef")).starts_with("401"));
 }
 
-TEST_F(Authentication, TakesTokensOfTheStaticFile) {
-  auto user = authenticator->authenticate(with_token("s3cret"));
+TEST_F(Credentials, TakesTokensOfTheStaticFile) {
+  auto user = authenticate(with_token("s3cret"));
   ASSERT_TRUE(user);
   EXPECT_EQ(user->name, "carol");
   EXPECT_EQ(user->groups, (std::vector<std::string>{"a", "b", "system:authenticated"}));
@@ -222,7 +236,7 @@ TEST_F(Authentication, TakesTokensOfTheStaticFile) {
   EXPECT_EQ(parse_token_file("# a comment\n\nt,u,i\r\n")->size(), 1u);
 }
 
-TEST_F(Authentication, PrefersAValidCertificateAndFallsBackToTheToken) {
+TEST_F(Credentials, PrefersAValidCertificateAndFallsBackToTheToken) {
   auto both = with_certificate(client(ca));
   both.headers.add("authorization", "Bearer s3cret");
   EXPECT_EQ(who(both), "jane");
@@ -231,11 +245,76 @@ TEST_F(Authentication, PrefersAValidCertificateAndFallsBackToTheToken) {
   EXPECT_EQ(who(expired), "carol");
 }
 
-TEST_F(Authentication, AnswersForTheAudienceThatIsAskedFor) {
-  std::vector<std::string> matched;
+TEST_F(Credentials, AnswersForTheAudienceThatIsAskedFor) {
   std::string vault = token([](auto& spec) { spec.audiences = {"vault", "other"}; });
-  EXPECT_TRUE(authenticator->authenticate_token(vault, {"vault", "x"}, matched));
-  EXPECT_EQ(matched, std::vector<std::string>{"vault"});
-  matched.clear();
-  EXPECT_FALSE(authenticator->authenticate_token("s3cret", {"vault"}, matched));
+  auto answer = authenticator->authenticate_token(vault, {"vault", "x"});
+  ASSERT_TRUE(answer.value());
+  EXPECT_EQ(answer.value()->audiences, std::vector<std::string>{"vault"});
+  EXPECT_FALSE(authenticator->authenticate_token("s3cret", {"vault"}).value());
+}
+
+TEST_F(Credentials, TakesTheUidFromACertificate) {
+  auto with_uids = [&](std::vector<std::string> uids) {
+    pki::Template wanted;
+    wanted.subject = {"jane", {"devs"}, std::move(uids)};
+    wanted.usages = {pki::Usage::ClientAuth};
+    return *pki::issue(ca, wanted);
+  };
+  EXPECT_EQ(authenticate(with_certificate(with_uids({"4711"})))->uid, "4711");
+  EXPECT_EQ(authenticate(with_certificate(with_uids({})))->uid, "");
+  EXPECT_TRUE(who(with_certificate(with_uids({"1", "2"}))).starts_with("401"));
+}
+
+TEST_F(Credentials, TakesCredentialsOffTheRequest) {
+  auto r = with_token("s3cret");
+  r.headers.add("sec-websocket-protocol", "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.czNjcmV0");
+  for (const char* name : {"x-remote-user", "x-remote-group", "x-remote-extra-scopes", "x-remote-uid"})
+    r.headers.add(name, "root");
+  authenticator->clear_credentials(r.headers);
+  EXPECT_EQ(r.headers.size(), 1u);
+  EXPECT_EQ(r.headers.get("sec-websocket-protocol"), "v5.channel.k8s.io");
+}
+
+TEST_F(Credentials, KeepsOldTokensOfSecretsWhileTheSecretHoldsThem) {
+  auto legacy = signer->sign(
+      R"({"iss":"kubernetes/serviceaccount","sub":"system:serviceaccount:ns:sa","kubernetes.io/serviceaccount/namespace":"ns",)"
+      R"("kubernetes.io/serviceaccount/secret.name":"sa-token","kubernetes.io/serviceaccount/service-account.name":"sa",)"
+      R"("kubernetes.io/serviceaccount/service-account.uid":"sa-1"})");
+  EXPECT_EQ(who(with_token(legacy)), "401 the token's secret is gone");
+  auto secret = [&](const std::string& holds, const std::string& labels = "{}") {
+    store.put("secrets", R"({"metadata":{"name":"sa-token","namespace":"ns","uid":"s-1","labels":)" + labels +
+                             R"(},"data":{"token":")" + base64_encode(holds) + R"("}})");
+  };
+  secret(legacy);
+  EXPECT_EQ(who(with_token(legacy)), "system:serviceaccount:ns:sa");
+  secret("another");
+  EXPECT_EQ(who(with_token(legacy)), "401 the token is not the one in its secret");
+  secret(legacy, R"({"kubernetes.io/legacy-token-invalid-since":"2026-01-01"})");
+  EXPECT_TRUE(who(with_token(legacy)).find("marked invalid") != std::string::npos);
+  secret(legacy);
+  store.put("serviceaccounts",
+            R"({"metadata":{"name":"sa","namespace":"ns","uid":"sa-1"},"secrets":[{"name":"sa-token"}]})");
+  auto warned = authenticator->authenticate(with_token(legacy));
+  EXPECT_NE(warned.value()->warning, "");
+}
+
+TEST_F(Credentials, AcceptsTokensOfEachOfItsKeysAndIssuers) {
+  std::string other_key = pki::generate_key();
+  AuthenticatorOptions options;
+  options.service_accounts.keys = *pki::TokenVerifier::from_pem({other_key, key});
+  options.service_accounts.signer = *pki::TokenSigner::from_pem(other_key);
+  options.service_accounts.issuers = {"https://new", kIssuer};
+  options.service_accounts.max_expiration = std::chrono::seconds(3600);
+  options.api_audiences = {"https://new", kIssuer};
+  options.store = &store;
+  std::string old = token();
+  authenticator = *Authenticator::make(std::move(options), {});
+  EXPECT_EQ(who(with_token(old)), "system:serviceaccount:ns:sa");
+  EXPECT_EQ(who(with_token(token())), "system:serviceaccount:ns:sa");
+  TokenRequestSpec spec;
+  spec.namespace_ = "ns";
+  spec.service_account = "sa";
+  spec.service_account_uid = "sa-1";
+  spec.expiration_seconds = 86400;
+  EXPECT_LE(authenticator->service_accounts().issue(spec)->second, now() + std::chrono::seconds(3601));
 }

@@ -48,7 +48,7 @@ Attributes want(std::string_view text) {
 struct Authorization : testing::Test {
   MemoryStore store;
   Authorizer authorizer{store};
-  bool may(const UserInfo& who, std::string_view what) { return authorizer.authorize(who, want(what)).allowed; }
+  bool may(const UserInfo& who, std::string_view what) { return authorizer.authorize(who, want(what)).value().allowed; }
 
   void role(const std::string& resource, const std::string& ns, const std::string& name, const std::string& rules) {
     std::string where = ns.empty() ? "" : R"(,"namespace":")" + ns + "\"";
@@ -88,7 +88,7 @@ TEST_F(Authorization, GrantsInTheBindingsNamespaceOnly) {
   EXPECT_FALSE(may(user("jane"), "delete pods a/x"));
   EXPECT_FALSE(may(user("jane"), "list pods.metrics.k8s.io a"));
   EXPECT_FALSE(may(user("john"), "list pods a"));
-  Decision decision = authorizer.authorize(user("jane"), want("list pods a"));
+  Decision decision = authorizer.authorize(user("jane"), want("list pods a")).value();
   EXPECT_EQ(decision.reason, R"(RBAC: allowed by RoleBinding "b/a" of ClusterRole "reader" to User "jane")");
 }
 
@@ -219,11 +219,11 @@ TEST_F(Authorization, LimitsANodeToItself) {
   }
   Attributes own = want("list pods");
   own.field_equals = parse_field_equals("spec.nodeName=n1");
-  EXPECT_TRUE(authorizer.authorize(n1, own).allowed);
-  EXPECT_FALSE(authorizer.authorize(node("n2"), own).allowed);
+  EXPECT_TRUE(authorizer.authorize(n1, own).value().allowed);
+  EXPECT_FALSE(authorizer.authorize(node("n2"), own).value().allowed);
   for (const char* selector : {"spec.nodeName!=n1", "spec.nodeName=n2", "metadata.name=n1", "spec.nodeName=n1\\,x"}) {
     own.field_equals = parse_field_equals(selector);
-    EXPECT_FALSE(authorizer.authorize(n1, own).allowed) << selector;
+    EXPECT_FALSE(authorizer.authorize(n1, own).value().allowed) << selector;
   }
   // A user who merely has a node's name, or its group, is none.
   EXPECT_FALSE(may(user("system:node:n1"), "get nodes /n1"));
