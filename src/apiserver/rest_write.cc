@@ -158,6 +158,7 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
       // At most 63 characters with what is appended, as upstream cuts it.
       metadata.set(arena, "name", Value::string(arena.copy(std::string(generate.substr(0, 58)) + random_suffix())));
     }
+    if (hooks.identify != nullptr) hooks.identify(object, arena);
     Causes causes;
     validate_metadata(object, resource, hooks, causes);
     if (hooks.validate != nullptr) hooks.validate(object, causes);

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t kMaxAnswerBytes = 256 * 1024 * 1024;
 constexpr size_t kMaxWatchLineBytes = 16 * 1024 * 1024;
 constexpr int kListPage = 500;
+constexpr const char* kMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+constexpr const char* kMetadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 // The server's Status of an answer that is no success.
 Status status_of(int code, std::string_view body) {
@@ -174,12 +176,12 @@ std::string Client::delete_options_json(const DeleteOptions& options) {
 }
 
 Task<Result<RawResponse>> Client::request(std::string method, std::string target, std::string body,
-                                          std::string content_type) {
+                                          std::string content_type, std::string accept) {
   if (!state_->http) co_return service_unavailable(state_->setup_error);
   net::ClientRequest request;
   request.method = std::move(method);
   request.target = std::move(target);
-  request.headers.add("accept", "application/json");
+  request.headers.add("accept", accept.empty() ? "application/json" : std::move(accept));
   if (!body.empty()) {
     request.headers.add("content-type", content_type.empty() ? "application/json" : content_type);
     request.body.push_back(Bytes::take(std::move(body)));
@@ -189,6 +191,33 @@ Task<Result<RawResponse>> Client::request(std::string method, std::string target
   RD_CO_TRY(std::string text, co_await net::read_body(*response.body, kMaxAnswerBytes));
   if (response.status < 200 || response.status > 299) co_return Error(status_of(response.status, text));
   co_return RawResponse{response.status, std::move(response.headers), std::move(text)};
+}
+
+Task<Result<k8s::meta::v1::ObjectMeta>> Client::get_metadata(const schema::Resource& resource, std::string ns,
+                                                             std::string name) {
+  RD_CO_TRY(RawResponse response, co_await request("GET", object_path(resource, ns, name), {}, {}, kMetadata));
+  schema::Arena arena;
+  RD_CO_TRY(schema::Value object, schema::parse_json(response.body, arena, {.max_bytes = kMaxAnswerBytes}));
+  co_return schema::from_value<k8s::meta::v1::ObjectMeta>(object.get({"metadata"}));
+}
+
+Task<Result<void>> Client::patch_raw(const schema::Resource& resource, std::string ns, std::string name, PatchType type,
+                                     std::string body, std::string subresource) {
+  RD_CO_TRYV(co_await request("PATCH", object_path(resource, ns, name, subresource), std::move(body),
+                              patch_content_type(type), kMetadata));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Client::remove_raw(const schema::Resource& resource, std::string ns, std::string name,
+                                      DeleteOptions options) {
+  RD_CO_TRYV(co_await request("DELETE", object_path(resource, ns, name), delete_options_json(options)));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Client::remove_collection(const schema::Resource& resource, std::string ns, DeleteOptions options) {
+  RD_CO_TRYV(
+      co_await request("DELETE", object_path(resource, ns, ""), delete_options_json(options), {}, kMetadataList));
+  co_return Result<void>{};
 }
 
 Task<Result<net::ClientResponse>> Client::stream(std::string method, std::string target, net::Headers headers) {
@@ -219,7 +248,8 @@ Task<Result<void>> Client::list_raw(const schema::Resource& resource, std::strin
       page.resource_version.clear();
       target = object_path(resource, ns, "") + query_of(page, false) + "&continue=" + net::percent_encode(token);
     }
-    RD_CO_TRY(RawResponse response, co_await request("GET", target, {}));
+    RD_CO_TRY(RawResponse response,
+              co_await request("GET", target, {}, {}, options.metadata_only ? kMetadataList : ""));
     schema::Arena arena;
     RD_CO_TRY(schema::Value list, schema::parse_json(response.body, arena, {.max_bytes = kMaxAnswerBytes}));
     resource_version = list.get({"metadata", "resourceVersion"}).as_string();
@@ -279,7 +309,7 @@ class WatchStreamImpl : public WatchStream {
 
 Task<Result<std::unique_ptr<WatchStream>>> Client::watch_raw(const schema::Resource& resource, std::string ns,
                                                              ListOptions options) {
-  net::Headers headers{{"accept", "application/json"}};
+  net::Headers headers{{"accept", options.metadata_only ? kMetadata : "application/json"}};
   RD_CO_TRY(net::ClientResponse response,
             co_await stream("GET", object_path(resource, ns, "") + query_of(options, true), std::move(headers)));
   std::unique_ptr<WatchStream> out = std::make_unique<WatchStreamImpl>(std::move(response));

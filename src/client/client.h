@@ -18,6 +18,7 @@
 #include "base/task.h"
 #include "net/http_client.h"
 #include "net/tls.h"
+#include "schema/k8s/meta_v1.h"
 #include "schema/resource.h"
 #include "schema/typed.h"
 
@@ -45,6 +46,7 @@ struct ListOptions {
   std::string field_selector;
   std::string resource_version;
   int limit = 0;
+  bool metadata_only = false;  // PartialObjectMetadata instead of whole objects
 };
 struct DeleteOptions {
   std::optional<int64_t> grace_period_seconds;
@@ -135,8 +137,18 @@ class Client {
   }
 
   // Any request; a non-2xx answer becomes its Status. `content_type` defaults to application/json when there is a body.
+  // `accept` likewise.
   Task<Result<RawResponse>> request(std::string method, std::string target, std::string body,
-                                    std::string content_type = {});
+                                    std::string content_type = {}, std::string accept = {});
+  // The same verbs for a resource that is known only by its row (discovered, perhaps a custom one). The row must
+  // outlive the returned task.
+  Task<Result<k8s::meta::v1::ObjectMeta>> get_metadata(const schema::Resource& resource, std::string ns,
+                                                       std::string name);
+  Task<Result<void>> patch_raw(const schema::Resource& resource, std::string ns, std::string name, PatchType type,
+                               std::string body, std::string subresource = {});
+  Task<Result<void>> remove_raw(const schema::Resource& resource, std::string ns, std::string name,
+                                DeleteOptions options);
+  Task<Result<void>> remove_collection(const schema::Resource& resource, std::string ns, DeleteOptions options);
   // The response as it streams (logs); the caller reads the body.
   Task<Result<net::ClientResponse>> stream(std::string method, std::string target, net::Headers headers = {});
   Task<Result<void>> list_raw(const schema::Resource& resource, std::string ns, ListOptions options,

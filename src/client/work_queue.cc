@@ -25,7 +25,7 @@ struct WorkQueue::State {
   std::set<std::string> active;
   std::set<std::string> again;  // added while active
   std::map<std::string, int> failures;
-  std::set<std::string> delayed;
+  std::map<std::string, std::chrono::steady_clock::time_point> delayed;  // the earliest timer of each key
   Event grown;
   Scope delays;
 
@@ -54,15 +54,21 @@ size_t WorkQueue::length() const {
 }
 
 void WorkQueue::add_after(std::string key, std::chrono::milliseconds delay) {
-  // One timer a key is enough: whoever needs it sooner adds it directly.
-  if (!state_->delayed.insert(key).second) return;
-  state_->delays.spawn([](std::weak_ptr<State> weak, std::string k, std::chrono::milliseconds d) -> Task<void> {
+  auto due = std::chrono::steady_clock::now() + delay;
+  // The earliest timer of a key counts; a later one is not needed: whoever works on the key then says when again.
+  auto [it, fresh] = state_->delayed.try_emplace(key, due);
+  if (!fresh && it->second <= due) return;
+  it->second = due;
+  state_->delays.spawn([](std::weak_ptr<State> weak, std::string k, std::chrono::steady_clock::time_point at,
+                          std::chrono::milliseconds d) -> Task<void> {
     co_await sleep_for(d);
-    if (auto state = weak.lock()) {
-      state->delayed.erase(k);
-      state->add(std::move(k));
-    }
-  }(state_, std::move(key), delay));
+    auto state = weak.lock();
+    if (!state) co_return;
+    auto found = state->delayed.find(k);
+    if (found == state->delayed.end() || found->second != at) co_return;  // an earlier one took over
+    state->delayed.erase(found);
+    state->add(std::move(k));
+  }(state_, std::move(key), due, delay));
 }
 
 namespace {

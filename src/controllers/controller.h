@@ -64,6 +64,19 @@ inline const meta::OwnerReference* controller_of(const meta::ObjectMeta& metadat
   return nullptr;
 }
 
+// The reference by which `owner` controls what is made for it; its deletion waits for those in the foreground.
+template <class T>
+meta::OwnerReference owned_by(const T& owner) {
+  meta::OwnerReference out;
+  out.apiVersion = std::string(T::kApiVersion);
+  out.kind = std::string(T::kKind);
+  out.name = owner.metadata.name;
+  out.uid = owner.metadata.uid;
+  out.controller = true;
+  out.blockOwnerDeletion = true;
+  return out;
+}
+
 inline bool is_deleting(const meta::ObjectMeta& metadata) {
   return metadata.deletionTimestamp && !metadata.deletionTimestamp->is_zero();
 }

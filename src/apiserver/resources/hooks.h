@@ -24,6 +24,8 @@ struct KindHooks {
   // a status subresource.
   void (*prepare_create)(Value& object, Arena& arena) = nullptr;
   void (*prepare_update)(Value& object, const Value& old, Arena& arena) = nullptr;
+  // On create, once the object has its name and uid; may run again with others when a generated name was taken.
+  void (*identify)(Value& object, Arena& arena) = nullptr;
   void (*validate)(const Value& object, Causes& causes) = nullptr;
   void (*validate_update)(const Value& object, const Value& old, Causes& causes) = nullptr;
   // Beyond metadata.name and metadata.namespace.

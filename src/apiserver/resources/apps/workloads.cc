@@ -190,6 +190,20 @@ KindHooks job_hooks() {
     set_default(spec, arena, "manualSelector", Value::boolean(false));
     set_default(spec, arena, "podReplacementPolicy", Value::string("TerminatingOrFailed"));
   };
+  // A Job finds its pods by its own uid, unless it asks to choose the selector itself.
+  hooks.identify = [](Value& job, Arena& arena) {
+    Value& spec = job.object_at(arena, "spec");
+    if (spec.get({"manualSelector"}).as_bool()) return;
+    Value uid = job.get({"metadata", "uid"}), name = job.get({"metadata", "name"});
+    Value& labels = spec.object_at(arena, "template").object_at(arena, "metadata").object_at(arena, "labels");
+    labels.set(arena, "controller-uid", uid);
+    labels.set(arena, "job-name", name);
+    labels.set(arena, "batch.kubernetes.io/controller-uid", uid);
+    labels.set(arena, "batch.kubernetes.io/job-name", name);
+    spec.object_at(arena, "selector")
+        .object_at(arena, "matchLabels")
+        .set(arena, "batch.kubernetes.io/controller-uid", uid);
+  };
   hooks.validate = [](const Value& job, Causes& causes) {
     validate_pod_spec(job.get({"spec", "template", "spec"}), "spec.template.spec", causes);
     std::string_view policy = job.get({"spec", "template", "spec", "restartPolicy"}).as_string();
