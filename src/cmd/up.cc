@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "kubelet/kubelet.h"
 #include "kubelet/node/network.h"
+#include "kubeproxy/proxier.h"
 #include "schema/k8s/core_v1.h"
 
 namespace redoubt::cmd {
@@ -40,13 +41,10 @@ Result<void> prepare_local_agent(const Server& server, kubelet::Options& options
 
 Result<void> reset_machine(const kubelet::Options& options) {
   RD_TRYV(kubelet::reset_node(options));
-  // Nothing to remove is fine: these only fail then.
+  // Nothing to remove is fine: it only fails then.
   std::string bridge = fmt::format("ip link delete {} 2>/dev/null", kubelet::kBridge);
-  for (const char* command : {bridge.c_str(), "nft delete table ip redoubt-proxy 2>/dev/null",
-                              "nft delete table ip6 redoubt-proxy 2>/dev/null"}) {
-    [[maybe_unused]] int ignored = std::system(command);
-  }
-  return {};
+  [[maybe_unused]] int ignored = std::system(bridge.c_str());
+  return kubeproxy::remove_rules();
 }
 
 }  // namespace redoubt::cmd

@@ -111,6 +111,7 @@ class KubeletImpl : public Kubelet {
     scope_->spawn(start_pods());
     scope_->spawn(relist_loop());
     scope_->spawn(registration_->run());
+    for (const Companion& companion : options_.companions) scope_->spawn(companion(*api_, loops_));
     co_return Result<void>{};
   }
 

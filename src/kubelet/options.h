@@ -1,10 +1,23 @@
 // What a kubelet is told, under upstream's names where the meaning is the same.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "base/task.h"
+
+namespace redoubt::client {
+class Client;
+}
+namespace redoubt::net {
+class LoopPool;
+}
+
 namespace redoubt::kubelet {
+
+// Something that runs beside the kubelet with the node's own client, on its loop, until the kubelet stops.
+using Companion = std::function<Task<void>(client::Client& api, net::LoopPool& loops)>;
 
 struct Options {
   std::string node_name;                              // --hostname-override; default: the host's name
@@ -26,6 +39,7 @@ struct Options {
   std::string bootstrap_token;
   std::vector<std::string> ca_hashes;  // "sha256:..."
   std::string service_host;            // the `kubernetes` Service's virtual address, for containers' environment
+  std::vector<Companion> companions;
 };
 
 }  // namespace redoubt::kubelet

@@ -29,6 +29,9 @@ def raw(cluster):
             with open(f"{folder.name}/body", "w") as out:
                 out.write(body)
             args += ["-H", "Expect:", "--data-binary", f"@{folder.name}/body"]
+            if len(body) > 1 << 20:
+                # This curl takes an answer that comes before its whole body was sent for a broken HTTP/2 stream.
+                args.append("--http1.1")
         text, _, code = cluster.run(*args).stdout.rpartition("\n")
         return int(code), text
     yield request

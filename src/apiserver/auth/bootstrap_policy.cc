@@ -326,6 +326,8 @@ const std::vector<BindingRow>& bindings() {
        "system:service-account-issuer-discovery",
        {"g:system:serviceaccounts"}},
       {"system:node-proxier", "system:node-proxier", {"u:system:kube-proxy"}},
+      // The agent serves Services on its node with the node's own credential: nothing secret is read by that.
+      {"redoubt:node-proxiers", "system:node-proxier", {"g:system:nodes"}},
       {"system:kube-controller-manager", "system:kube-controller-manager", {"u:system:kube-controller-manager"}},
       {"system:kube-scheduler", "system:kube-scheduler", {"u:system:kube-scheduler"}},
       {"redoubt:kubelet-api-clients", "system:kubelet-api-admin", {"g:redoubt:kubelet-api-clients"}},

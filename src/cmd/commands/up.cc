@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cmd/commands/commands.h"
+#include "cmd/companions.h"
 #include "cmd/flags/flags.h"
 #include "kubelet/kubelet.h"
 
@@ -14,17 +15,22 @@ Command make_up_command(CLI::App& program) {
   struct Options {
     ServerOptions server;
     kubelet::Options agent;
+    CompanionOptions companions;
     std::string run_dir = "/run/redoubt";
   };
   auto options = std::make_shared<Options>();
   add_server_flags(*command, options->server);
   add_agent_flags(*command, options->agent, options->run_dir);
+  command->add_flag("--disable-kube-proxy", options->companions.disable_kube_proxy,
+                    "another program serves Services on this node");
   return {command, [options] {
             auto server = Server::start(options->server);
             if (!server) return fail(server.error());
             if (options->agent.node_ip.empty()) options->agent.node_ip = (*server)->options().advertise_address;
             complete_agent_options(options->agent, options->server.data_dir, options->run_dir);
             if (auto ready = prepare_local_agent(**server, options->agent); !ready) return fail(ready.error());
+            options->companions.cluster_cidr = options->server.cluster_cidr;
+            add_companions(options->companions, options->agent);
             auto node = kubelet::Kubelet::start(options->agent);
             if (!node) return fail(node.error());
             wait_for_signal();
