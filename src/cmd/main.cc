@@ -50,8 +50,13 @@ int run(int argc, char** argv) {
   program.add_option("--log-level", level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   Command commands[] = {
-      make_up_command(program),    make_server_command(program),  make_agent_command(program),
-      make_reset_command(program), make_version_command(program),
+      make_up_command(program),
+      make_server_command(program),
+      make_agent_command(program),
+      make_reset_command(program),
+      make_version_command(program),
+      make_konnectivity_server_command(program),
+      make_konnectivity_agent_command(program),
   };
   CLI11_PARSE(program, argc, argv);
   block_signals();

@@ -1,10 +1,10 @@
 #include "net/grpc_server.h"
 
+#include "base/deadline.h"
 #include "base/log.h"
+#include "net/http2.h"
 
 namespace redoubt::net {
-
-namespace asio = boost::asio;
 
 namespace {
 
@@ -24,6 +24,8 @@ class Call : public GrpcCall {
     RD_CO_TRY(writer_, co_await responder_.start(200, std::move(metadata)));
     co_return Result<void>{};
   }
+
+  void widen_window(int32_t bytes) override { widen_http2_window(*request_.body, bytes); }
 
   Task<Result<void>> write(BytesList message) override {
     if (!responder_.started()) RD_CO_TRYV(co_await send_headers({}));
@@ -53,29 +55,10 @@ Task<void> run_method(GrpcMethod method, Call& call, std::optional<Result<void>>
   outcome = co_await method(call);
 }
 
-Task<void> cancel_after(std::chrono::nanoseconds limit, Scope& work) {
-  co_await sleep_for(limit);
-  work.cancel();
-}
-
 // The method within the deadline that the client gave.
 Task<Result<void>> run_until(std::chrono::nanoseconds limit, GrpcMethod method, Call& call) {
-  auto executor = co_await asio::this_coro::executor;
   std::optional<Result<void>> outcome;
-  Scope work(executor, "grpc call"), deadline(executor, "grpc deadline");
-  work.spawn(run_method(std::move(method), call, outcome));
-  deadline.spawn(cancel_after(limit, work));
-  std::exception_ptr cancelled;
-  try {
-    co_await work.wait_idle();
-  } catch (...) {
-    cancelled = std::current_exception();
-  }
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_await work.join();
-  co_await deadline.join();
-  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-  if (cancelled) std::rethrow_exception(cancelled);
+  co_await finish_within(limit, run_method(std::move(method), call, outcome));
   if (!outcome) co_return grpc_error(GrpcCode::DeadlineExceeded, "context deadline exceeded");
   co_return std::move(*outcome);
 }

@@ -19,6 +19,8 @@ class GrpcCall : public GrpcStream {
   virtual const ConnectionInfo& connection() const = 0;
   // Our metadata, before the first message. Without it the first write() sends headers with none. At most once.
   virtual Task<Result<void>> send_headers(Headers metadata) = 0;
+  // Lets the client send so many bytes before they are read: for one that has shown who it is.
+  virtual void widen_window(int32_t bytes) = 0;
 };
 
 // Its result is the call's status. The task is cancelled when the client goes away or its deadline passes.

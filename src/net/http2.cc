@@ -496,6 +496,13 @@ void Http2Stream::finish(Headers trailers) {
   connection->wake_writer();
 }
 
+void Http2Stream::widen_window(int32_t bytes) {
+  if (closed || connection == nullptr) return;
+  nghttp2_session_set_local_window_size(connection->session_, NGHTTP2_FLAG_NONE, id, bytes);
+  nghttp2_session_set_local_window_size(connection->session_, NGHTTP2_FLAG_NONE, 0, bytes);
+  connection->wake_writer();
+}
+
 void Http2Stream::reset(uint32_t code) {
   if (closed || connection == nullptr) return;
   nghttp2_submit_rst_stream(connection->session_, NGHTTP2_FLAG_NONE, id, code);
@@ -517,6 +524,7 @@ class Http2Body : public BodyReader {
  public:
   explicit Http2Body(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
   Task<Result<Bytes>> read_some() override { return stream_->read_some(); }
+  void widen(int32_t bytes) { stream_->widen_window(bytes); }
 
  private:
   std::shared_ptr<Http2Stream> stream_;
@@ -573,6 +581,10 @@ class Http2Tunnel : public Stream {
 };
 
 }  // namespace
+
+void widen_http2_window(BodyReader& body, int32_t bytes) {
+  if (auto* http2 = dynamic_cast<Http2Body*>(&body)) http2->widen(bytes);
+}
 
 std::unique_ptr<BodyReader> make_http2_body(std::shared_ptr<Http2Stream> stream) {
   return std::make_unique<Http2Body>(std::move(stream));

@@ -65,6 +65,7 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   // Queues pieces; waits while more than the bound is queued.
   Task<Result<void>> write(BytesList pieces);
   void finish(Headers trailers);
+  void widen_window(int32_t bytes);
   void reset(uint32_t code);
   // Nothing more of the request is wanted: once the response has gone out, the peer is told to stop sending.
   void stop_reading();
@@ -151,6 +152,10 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   std::chrono::steady_clock::time_point reset_time_{};
   uint64_t received_ = 0;
 };
+
+// Lets the peer send so many bytes on the stream, and on its connection, before they are read; does nothing for a body
+// that is not HTTP/2's.
+void widen_http2_window(BodyReader& body, int32_t bytes);
 
 // The stream's body as a BodyReader, and the stream as a Stream once it is a tunnel.
 std::unique_ptr<BodyReader> make_http2_body(std::shared_ptr<Http2Stream> stream);
