@@ -45,7 +45,8 @@ Task<Result<net::StreamPtr>> dial(Fixture& fixture, Way way, std::string address
       uint16_t port = fixture.listeners.back()->port();
       RD_CO_TRY(auto stream, co_await net::tcp_connect({"127.0.0.1", port}, 5s));
       // The Host header says what upstream's client says there.
-      co_await stream->write(one(fmt::format("CONNECT {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", address)));
+      co_await stream->write(
+          one(fmt::format("CONNECT {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", address)));
       std::string head;
       char c;
       while (!head.ends_with("\r\n\r\n")) {
