@@ -1,8 +1,10 @@
-# redoubt_library(NAME [DIR path/under/src] LINKS lib... PACKAGES target... [EXCLUDE subfolder...])
+# redoubt_library(NAME [DIR path/under/src] LINKS lib... [PRIVATE_LINKS lib...] [TEST_LINKS lib...] PACKAGES target...
+#                 [EXCLUDE subfolder...])
 #
 # A static library of every .cc under src/DIR (DIR defaults to NAME), and, when tests/unit/DIR holds *_test.cc files, one
 # GoogleTest program `NAME_test` of them. Other libraries' headers are reached through build/include/LIB/DIR links, so only
-# what LINKS names (and what those link) can be included: the dependency rule is enforced by the compiler.
+# what LINKS names (and what those link) can be included: the dependency rule is enforced by the compiler. PRIVATE_LINKS are for
+# this library's own sources only, TEST_LINKS for its tests.
 define_property(GLOBAL PROPERTY REDOUBT_TESTS BRIEF_DOCS "all unit-test programs")
 
 # The precompiled header is made by hand, not by target_precompile_headers: named by a path relative to the build folder, it
@@ -50,7 +52,7 @@ function(redoubt_expose name dir)
 endfunction()
 
 function(redoubt_library name)
-  cmake_parse_arguments(arg "" "DIR" "LINKS;PACKAGES;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(arg "" "DIR" "LINKS;PRIVATE_LINKS;TEST_LINKS;PACKAGES;EXCLUDE" ${ARGN})
   if(NOT arg_DIR)
     set(arg_DIR ${name})
   endif()
@@ -63,7 +65,7 @@ function(redoubt_library name)
     set(sources ${CMAKE_BINARY_DIR}/empty/${name}.cc)
   endif()
   add_library(${name} STATIC ${sources})
-  target_link_libraries(${name} PRIVATE redoubt_warnings)
+  target_link_libraries(${name} PRIVATE redoubt_warnings ${arg_PRIVATE_LINKS})
   target_link_libraries(${name} PUBLIC ${arg_LINKS} ${arg_PACKAGES} fmt::fmt OpenSSL::SSL Threads::Threads)
   redoubt_use_pch(${name})
   redoubt_expose(${name} ${arg_DIR})
@@ -75,7 +77,7 @@ function(redoubt_library name)
   if(tests)
     add_executable(${name}_test ${tests})
     target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-    target_link_libraries(${name}_test PRIVATE ${name} redoubt_warnings GTest::gmock GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE ${name} ${arg_TEST_LINKS} redoubt_warnings GTest::gmock GTest::gtest_main)
     redoubt_use_pch(${name}_test)
     set_property(GLOBAL APPEND PROPERTY REDOUBT_TESTS ${name}_test)
   endif()

@@ -29,6 +29,7 @@ struct ApiServerOptions {
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
   ConnectHandler* connect = nullptr;  // null: such requests answer 503
+  TunnelHandler* tunnels = nullptr;   // null: nodes' tunnels get a 404
 };
 
 class ApiServer {

@@ -12,4 +12,12 @@ class ConnectHandler {
   virtual Task<void> connect(Context& context, const schema::Value& object) = 0;
 };
 
+// Takes the reverse tunnels that nodes open (POST nodes/NAME/tunnel), once they are authorized.
+class TunnelHandler {
+ public:
+  virtual ~TunnelHandler() = default;
+  // Answers the request; returns when the tunnel has ended.
+  virtual Task<void> open(Context& context) = 0;
+};
+
 }  // namespace redoubt::apiserver

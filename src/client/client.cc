@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "base/log.h"
+#include "dial/proxy.h"
 #include "pki/certificate.h"
 #include "schema/codec.h"
 
@@ -94,7 +95,9 @@ struct Client::State {
     tls = *made;
     net::HttpClient::Options http_options;
     net::Address to = *address;
-    http_options.dial = [to] { return net::tcp_connect(to, std::chrono::seconds(10)); };
+    http_options.dial = [to, proxy = net::ProxySettings::from_environment()] {
+      return net::dial_out(to, proxy, std::chrono::seconds(10));
+    };
     http_options.host = to.to_string();
     http_options.tls = tls;
     http = net::HttpClient::make(executor, std::move(http_options));

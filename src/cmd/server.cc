@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "client/client.h"
 #include "cmd/control_plane.h"
+#include "cmd/egress.h"
 #include "net/http_server.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -102,14 +103,16 @@ class ServerImpl : public Server {
     api.client_ca_pem = pki_.ca.certificate_pem;
     api.max_requests_inflight = options_.max_requests_inflight;
     api.max_mutating_requests_inflight = options_.max_mutating_requests_inflight;
-    dialer_ = egress::make_direct_dialer();
-    api.authentication.dial = api.authorization.dial = [dialer = dialer_.get()](net::Address to) {
-      return dialer->dial(egress::PathId::ApiserverWebhook, {"", std::move(to)});
+    RD_TRY(egress_, make_egress(options_.egress, *store_));
+    api.tunnels = egress_.tunnels.get();
+    // Issuers and webhooks of authentication and authorization are named by URL: the control plane's network.
+    api.authentication.dial = api.authorization.dial = [dialer = egress_.dialer.get()](net::Address to) {
+      return dialer->dial(egress::PathId::ApiserverWebhook, {"", std::move(to), egress::Network::ControlPlane});
     };
     size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
     loops_ = std::make_unique<net::LoopPool>(count, "api");
     api.loop = loops_->executor(0);
-    connect_ = apiserver::make_kubelet_connect({*dialer_, *store_, pki_.kubelet_ca.certificate_pem,
+    connect_ = apiserver::make_kubelet_connect({*egress_.dialer, *store_, pki_.kubelet_ca.certificate_pem,
                                                 pki_.apiserver_kubelet_client.certificate_pem,
                                                 pki_.apiserver_kubelet_client.private_key_pem});
     api.connect = connect_.get();
@@ -159,6 +162,7 @@ class ServerImpl : public Server {
   void stop() override {
     if (!loops_) return;
     control_plane_.reset();
+    if (egress_.reverse) egress_.reverse->drain();
     if (http_) {
       run_on(loops_->executor(0), [](net::HttpServer& server) -> Task<bool> {
         co_await server.drain(std::chrono::seconds(2));
@@ -182,7 +186,7 @@ class ServerImpl : public Server {
   ServerOptions options_;
   pki::ClusterPki pki_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<egress::Dialer> dialer_;
+  Egress egress_;
   std::unique_ptr<apiserver::ConnectHandler> connect_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::LoopPool> loops_;

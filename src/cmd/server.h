@@ -14,6 +14,12 @@
 
 namespace redoubt::cmd {
 
+// How nodes, pods and Services are reached.
+struct EgressOptions {
+  std::string config_file;                // --egress-selector-config-file
+  std::string without_tunnel = "direct";  // --nodes-without-tunnel: direct, refuse
+};
+
 struct ServerOptions {
   std::string data_dir = "/var/lib/redoubt";
   std::string bind_address = "0.0.0.0";
@@ -26,6 +32,7 @@ struct ServerOptions {
   size_t loops = 0;  // default: one a core
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
+  EgressOptions egress;
   std::vector<std::string> node_address_allow;  // CIDRs whose addresses kubelet certificates may carry
   AuthenticationFlags authentication;
   AuthorizationFlags authorization;

@@ -1,90 +1,64 @@
-#include "base/metrics.h"
+#include <boost/asio/ip/address.hpp>
+
 #include "egress/dialer.h"
+#include "net/tcp.h"
 
 namespace redoubt::egress {
 
-std::string_view path_name(PathId path) {
-  switch (path) {
-    case PathId::ApiserverKubelet:
-      return "apiserver-kubelet";
-    case PathId::ApiserverNode:
-      return "apiserver-node";
-    case PathId::ApiserverPod:
-      return "apiserver-pod";
-    case PathId::ApiserverService:
-      return "apiserver-service";
-    case PathId::ApiserverWebhook:
-      return "apiserver-webhook";
-  }
-  return "unknown";
-}
-
 namespace {
 
-struct PathMetrics {
-  explicit PathMetrics(std::string_view path)
-      : dials(counter("redoubt_egress_dials_total", "Connections opened towards the cluster.",
-                      {{"path", std::string(path)}, {"result", "ok"}})),
-        failures(counter("redoubt_egress_dials_total", "Connections opened towards the cluster.",
-                         {{"path", std::string(path)}, {"result", "error"}})),
-        sent(counter("redoubt_egress_bytes_total", "Bytes carried on connections towards the cluster.",
-                     {{"path", std::string(path)}, {"direction", "sent"}})),
-        received(counter("redoubt_egress_bytes_total", "Bytes carried on connections towards the cluster.",
-                         {{"path", std::string(path)}, {"direction", "received"}})) {}
-  Counter &dials, &failures, &sent, &received;
+struct Literal {
+  bool loopback = false;
+  bool of_this_machine = false;  // loopback, link-local, unspecified
 };
 
-PathMetrics& metrics_of(PathId path) {
-  static PathMetrics all[] = {
-      PathMetrics(path_name(PathId::ApiserverKubelet)), PathMetrics(path_name(PathId::ApiserverNode)),
-      PathMetrics(path_name(PathId::ApiserverPod)), PathMetrics(path_name(PathId::ApiserverService)),
-      PathMetrics(path_name(PathId::ApiserverWebhook))};
-  return all[static_cast<size_t>(path)];
+Literal literal_of(const std::string& host) {
+  boost::system::error_code error;
+  auto address = boost::asio::ip::make_address(host, error);
+  Literal out;
+  if (error) return out;
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
+  out.loopback = address.is_loopback();
+  bool link_local = address.is_v6() ? address.to_v6().is_link_local()
+                                    : (address.to_v4().to_uint() & 0xffff0000U) == 0xa9fe0000U;  // 169.254.0.0/16
+  out.of_this_machine = out.loopback || link_local || address.is_unspecified();
+  return out;
 }
-
-class CountedStream : public net::Stream {
- public:
-  CountedStream(net::StreamPtr inner, PathMetrics& metrics) : inner_(std::move(inner)), metrics_(metrics) {}
-  Task<Result<size_t>> read_some(std::span<char> into) override {
-    auto got = co_await inner_->read_some(into);
-    if (got) metrics_.received.add(*got);
-    co_return got;
-  }
-  Task<Result<void>> write(BytesList pieces) override {
-    metrics_.sent.add(total_size(pieces));
-    return inner_->write(std::move(pieces));
-  }
-  Task<Result<void>> shutdown_write() override { return inner_->shutdown_write(); }
-  void abort() noexcept override { inner_->abort(); }
-
- private:
-  net::StreamPtr inner_;
-  PathMetrics& metrics_;
-};
 
 class DirectDialer : public Dialer {
  public:
-  explicit DirectDialer(std::chrono::milliseconds timeout) : timeout_(timeout) {}
-  Task<Result<net::StreamPtr>> dial(PathId path, Target target) override {
-    PathMetrics& metrics = metrics_of(path);
-    auto stream = co_await net::tcp_connect(std::move(target.address), timeout_);
-    if (!stream) {
-      metrics.failures.add();
-      co_return Error(std::move(stream).error());
+  Task<Result<net::StreamPtr>> dial(PathId path, Target target, DialOptions options) override {
+    Network network = network_of(path, target);
+    // The kubelet proves who it is by its certificate, wherever it is.
+    if ((network == Network::Node || network == Network::Cluster) && path != PathId::ApiserverKubelet &&
+        literal_of(target.address.host).of_this_machine)
+      co_return Error(Status(403, "Forbidden",
+                             fmt::format("{}: address {} is this server's own or link-local: not allowed",
+                                         path_name(path), target.address.to_string())));
+    if (options.require_confidential) {
+      Way w = way(path, target);
+      if (!w.confidential) co_return not_confidential(path, target, w);
     }
-    metrics.dials.add();
-    net::StreamPtr counted = std::make_unique<CountedStream>(std::move(*stream), metrics);
-    co_return counted;
+    co_return co_await net::tcp_connect(std::move(target.address), options.timeout);
   }
 
- private:
-  std::chrono::milliseconds timeout_;
+  Way way(PathId, const Target& target) const override {
+    Way out;
+    out.kind = "direct";
+    out.confidential = literal_of(target.address.host).loopback;
+    if (!out.confidential)
+      out.why_not = target.node.empty() ? "it would cross the network unencrypted; use https"
+                                        : "it would cross the network unencrypted, since the node has no tunnel; run "
+                                          "`redoubt agent` there with its tunnel on, or use https";
+    return out;
+  }
 };
 
 }  // namespace
 
-std::unique_ptr<Dialer> make_direct_dialer(std::chrono::milliseconds timeout) {
-  return std::make_unique<DirectDialer>(timeout);
+std::unique_ptr<Dialer> make_direct_dialer() {
+  return std::make_unique<DirectDialer>();
 }
 
 }  // namespace redoubt::egress

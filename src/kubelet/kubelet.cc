@@ -9,6 +9,7 @@
 #include "kubelet/node/join.h"
 #include "kubelet/node/network.h"
 #include "kubelet/node/registration.h"
+#include "kubelet/node/tunnel.h"
 #include "kubelet/pods/container_config.h"
 #include "kubelet/pods/pod_worker.h"
 #include "kubelet/runtime/containerd.h"
@@ -38,6 +39,7 @@ class KubeletImpl : public Kubelet {
     boost::asio::post(loops_.executor(0), [&] {
       stopping_ = std::make_unique<Scope>(loops_.executor(0), "stopping");
       stopping_->spawn([](KubeletImpl& self, std::promise<void>& d) -> Task<void> {
+        if (self.tunnel_) co_await self.tunnel_->drain();
         if (self.server_) co_await self.server_->drain();
         if (self.scope_) co_await self.scope_->join();
         d.set_value();
@@ -98,6 +100,10 @@ class KubeletImpl : public Kubelet {
       return out + "]}";
     };
     RD_CO_TRY(server_, Server::start(loops_, options_, std::move(serving), std::move(deps)));
+    if (options_.tunnel) {
+      RD_CO_TRY(tunnel_, NodeTunnel::make(executor, *api_, options_, identity, pod_cidr));
+      scope_->spawn(tunnel_->run());
+    }
 
     pods_ = std::make_unique<client::Informer<core::Pod>>(
         *api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});
@@ -310,6 +316,7 @@ class KubeletImpl : public Kubelet {
   std::unique_ptr<client::Informer<core::Pod>> pods_;
   std::unique_ptr<client::Informer<core::Service>> services_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<NodeTunnel> tunnel_;
   std::map<std::string, PodRuntimeState> state_;
   std::map<std::string, std::string> signature_;
   std::map<std::string, std::shared_ptr<PodWorker>> workers_;

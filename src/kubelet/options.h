@@ -25,7 +25,9 @@ struct Options {
   std::string root_dir = "/var/lib/redoubt/kubelet";  // pods' volumes, certificates
   std::string run_dir = "/run/redoubt";
   std::string pod_logs_dir = "/var/log/pods";
-  std::string address = "0.0.0.0";
+  // --kubelet-address. With the tunnel on, nothing outside the machine has to reach it.
+  std::string address;  // default: 127.0.0.1 with the tunnel, else all
+  bool tunnel = true;   // --tunnel: reverse tunnels to the API servers
   uint16_t port = 10250;
   std::string container_runtime_endpoint;  // unix socket path
   std::string pod_infra_container_image = "registry.k8s.io/pause:3.10";

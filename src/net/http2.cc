@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/limits.h"
+#include "net/pieces.h"
 
 namespace redoubt::net {
 
@@ -38,7 +39,7 @@ struct Http2Callbacks {
     auto stream = std::make_shared<Http2Stream>(c.executor_);
     stream->connection = &c;
     stream->id = frame->hd.stream_id;
-    stream->in_headers.reserve(16);
+    stream->in_headers.reserve(c.options_.tunnel ? 4 : 16);
     c.streams_[stream->id] = std::move(stream);
     return 0;
   }
@@ -58,7 +59,15 @@ struct Http2Callbacks {
 
   static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Http2Connection& c = self(user);
-    if (frame->hd.type == NGHTTP2_GOAWAY) c.going_away_ = true;
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+      c.going_away_ = true;
+      c.changed();
+    }
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+      c.round_trip_ = std::max(std::chrono::microseconds(1), std::chrono::duration_cast<std::chrono::microseconds>(
+                                                                 std::chrono::steady_clock::now() - c.ping_sent_));
+      c.changed();
+    }
     auto stream = find(c, frame->hd.stream_id);
     if (!stream) return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM && !stream->out_done) c.count_reset();
@@ -98,10 +107,8 @@ struct Http2Callbacks {
   static int on_data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
     Http2Connection& c = self(user);
     auto stream = find(c, id);
-    if (!stream) {
-      nghttp2_session_consume_connection(c.session_, size);
-      return 0;
-    }
+    if (!stream || c.options_.tunnel) nghttp2_session_consume_connection(c.session_, size);
+    if (!stream) return 0;
     stream->in.push_back(Bytes::copy({reinterpret_cast<const char*>(data), size}));
     return 0;
   }
@@ -125,7 +132,8 @@ struct Http2Callbacks {
     // readable.
     size_t unread = 0;
     for (const Bytes& piece : stream.in) unread += piece.size();
-    if (unread > 0 && !c.ended_) nghttp2_session_consume_connection(c.session_, unread);
+    if (stream.window > kTunnelStreamWindow) c.grown_ -= static_cast<size_t>(stream.window - kTunnelStreamWindow);
+    if (unread > 0 && !c.ended_ && !c.options_.tunnel) nghttp2_session_consume_connection(c.session_, unread);
     if (code != NGHTTP2_NO_ERROR) stream.in.clear();
     stream.closed = true;
     stream.error_code = code;
@@ -223,12 +231,18 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_max_outbound_ack(option, 1000);  // bounds what a ping or settings flood can queue
+  // nghttp2's own answer to rapid resets would end a tunnel after a thousand dials that were given up.
+  if (options_.tunnel) nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000'000, 1'000'000'000);
   if (options_.server) {
     nghttp2_session_server_new2(&session_, Http2Callbacks::callbacks(), this, option);
   } else {
     nghttp2_session_client_new2(&session_, Http2Callbacks::callbacks(), this, option);
   }
   nghttp2_option_del(option);
+  if (options_.tunnel) {
+    options_.stream_window = kTunnelStreamWindow;
+    options_.connection_window = kTunnelConnectionWindow;
+  }
   std::vector<nghttp2_settings_entry> settings = {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
        static_cast<uint32_t>(options_.stream_window > 0 ? options_.stream_window : kHttp2StreamWindow)}};
@@ -251,7 +265,7 @@ Http2Connection::~Http2Connection() {
 }
 
 void Http2Connection::count_reset() {
-  if (!options_.server) return;
+  if (!options_.server || options_.tunnel) return;
   auto now = std::chrono::steady_clock::now();
   std::chrono::duration<double> passed = now - std::exchange(reset_time_, now);
   reset_tokens_ = std::min(kResetBurst, reset_tokens_ + passed.count() * kResetsPerSecond) - 1;
@@ -274,6 +288,7 @@ Task<void> Http2Connection::run(std::string already_read) {
   Scope scope(executor_, "http2");
   scope.spawn(write_loop());
   if (options_.ping_interval.count() > 0) scope.spawn(ping_loop());
+  if (options_.silence_timeout.count() > 0) scope.spawn(silence_loop());
   wake_writer();
   std::exception_ptr cancelled;
   try {
@@ -301,6 +316,7 @@ Task<void> Http2Connection::run(std::string already_read) {
   end_all();
   transport_->abort();
   writable_.notify();
+  changed();
   co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
   co_await scope.join();
   if (cancelled) std::rethrow_exception(cancelled);
@@ -375,18 +391,20 @@ Task<void> Http2Connection::write_loop() {
   }
 }
 
-// Silence for an interval is asked about; no answer within the timeout, and the peer is gone.
+// Silence for an interval is asked about; no answer within the timeout, and the peer is gone. A tunnel's pings go out
+// in any case: they also tell the peer that we are there, and how long the way is.
 Task<void> Http2Connection::ping_loop() {
   auto self = shared_from_this();
   uint64_t seen = received_;
+  if (options_.tunnel) send_ping();
   while (!ended_) {
     co_await sleep_for(options_.ping_interval);
-    if (received_ != seen || streams_.empty()) {
+    if (received_ != seen || (streams_.empty() && !options_.tunnel)) {
       seen = received_;
+      if (options_.tunnel) send_ping();
       continue;
     }
-    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
-    wake_writer();
+    send_ping();
     co_await sleep_for(std::min<std::chrono::milliseconds>(options_.ping_interval, kPingTimeout));
     if (received_ == seen) {
       log_debug("http2 peer does not answer a ping");
@@ -397,10 +415,29 @@ Task<void> Http2Connection::ping_loop() {
   }
 }
 
+void Http2Connection::send_ping() {
+  ping_sent_ = std::chrono::steady_clock::now();
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  wake_writer();
+}
+
+Task<void> Http2Connection::silence_loop() {
+  auto self = shared_from_this();
+  uint64_t seen = received_;
+  while (!ended_) {
+    co_await sleep_for(options_.silence_timeout);
+    if (std::exchange(seen, received_) == received_) {
+      abort();
+      co_return;
+    }
+  }
+}
+
 void Http2Connection::abort() {
   ended_ = true;
   transport_->abort();
   writable_.notify();
+  changed();
 }
 
 void Http2Connection::go_away() {
@@ -460,20 +497,62 @@ Status Http2Stream::broken() const {
   return Status(503, "ServiceUnavailable", fmt::format("http2: stream reset: {}", nghttp2_http2_strerror(error_code)));
 }
 
-Task<Result<Bytes>> Http2Stream::read_some() {
-  auto self = shared_from_this();
+Task<Result<void>> Http2Stream::wait_readable(bool& ended) {
   while (in.empty()) {
-    if (in_ended) co_return Bytes();
+    ended = in_ended;
+    if (in_ended) co_return Result<void>{};
     if (closed) co_return Error(broken());
     co_await changed.wait();
   }
+  co_return Result<void>{};
+}
+
+// Gives the peer its credit back, and more of it to a tunnel whose reader keeps up.
+void Http2Stream::was_read(size_t bytes) {
+  if (connection == nullptr) return;
+  Http2Connection& c = *connection;
+  if (!c.options_.tunnel) {
+    nghttp2_session_consume(c.session_, id, bytes);
+    c.wake_writer();
+    return;
+  }
+  nghttp2_session_consume_stream(c.session_, id, bytes);
+  c.wake_writer();
+  if (window == 0) window = kTunnelStreamWindow;
+  window_read += bytes;
+  if (window_read < static_cast<size_t>(window) / 2) return;
+  auto present = std::chrono::steady_clock::now();
+  auto quick = std::max(kTunnelGrowTime, kTunnelGrowRoundTrips * c.round_trip_);
+  bool keeps_up = present - window_since < quick;
+  window_read = 0;
+  window_since = present;
+  int32_t grown = std::min(window * 2, kTunnelMaxStreamWindow);
+  auto more = static_cast<size_t>(grown - window);
+  if (!keeps_up || more == 0 || c.grown_ + more > kTunnelGrownBytes) return;
+  if (nghttp2_session_set_local_window_size(c.session_, NGHTTP2_FLAG_NONE, id, grown) != 0) return;
+  c.grown_ += more;
+  window = grown;
+}
+
+Task<Result<Bytes>> Http2Stream::read_some() {
+  auto self = shared_from_this();
+  bool ended = false;
+  if (in.empty()) RD_CO_TRYV(co_await wait_readable(ended));
+  if (ended) co_return Bytes();
   Bytes piece = std::move(in.front());
   in.pop_front();
-  if (connection != nullptr) {
-    nghttp2_session_consume(connection->session_, id, piece.size());
-    connection->wake_writer();
-  }
+  was_read(piece.size());
   co_return piece;
+}
+
+Task<Result<BytesList>> Http2Stream::read_pieces() {
+  auto self = shared_from_this();
+  bool ended = false;
+  if (in.empty()) RD_CO_TRYV(co_await wait_readable(ended));
+  if (ended) co_return BytesList();
+  BytesList pieces = in.take();
+  was_read(total_size(pieces));
+  co_return pieces;
 }
 
 Task<Result<void>> Http2Stream::write(BytesList pieces) {
@@ -548,7 +627,7 @@ class Http2Writer : public BodyWriter {
   bool finished_ = false;
 };
 
-class Http2Tunnel : public Stream {
+class Http2Tunnel : public PieceStream {
  public:
   explicit Http2Tunnel(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
   ~Http2Tunnel() override { abort(); }
@@ -562,6 +641,12 @@ class Http2Tunnel : public Stream {
     std::memcpy(into.data(), left_.data(), n);
     left_ = left_.slice(n);
     co_return n;
+  }
+  Task<Result<BytesList>> read_pieces(size_t) override {
+    if (left_.empty()) co_return co_await stream_->read_pieces();
+    BytesList pieces;
+    pieces.push_back(std::exchange(left_, {}));
+    co_return pieces;
   }
   Task<Result<void>> write(BytesList pieces) override {
     for (Bytes& piece : pieces) piece = piece.kept();

@@ -1,9 +1,11 @@
-// One HTTP/2 connection (RFC 9113) over a Stream, either side, on nghttp2's framing. For net/'s own use.
+// One HTTP/2 connection (RFC 9113) over a Stream, either side, on nghttp2's framing. For net's own use and
+// tunnels'.
 //
 // run() reads until the connection ends; a writer task of the same Scope gathers what all streams have to send into
 // large writes. Belongs to one loop. Streams are shared: a handler may outlive the connection and then meets errors
 // only.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,6 +46,12 @@ class BytesQueue {
       at_ = 0;
     }
   }
+  // Everything, leaving it empty.
+  BytesList take() {
+    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<ptrdiff_t>(at_));
+    at_ = 0;
+    return std::exchange(pieces_, {});
+  }
   void clear() {
     pieces_ = {};
     at_ = 0;
@@ -62,6 +70,8 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   explicit Http2Stream(Executor executor) : changed(executor) {}
 
   Task<Result<Bytes>> read_some();
+  // All pieces that are there; empty at the end.
+  Task<Result<BytesList>> read_pieces();
   // Queues pieces; waits while more than the bound is queued.
   Task<Result<void>> write(BytesList pieces);
   void finish(Headers trailers);
@@ -88,9 +98,17 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   bool out_deferred = false;
   bool out_done = false;        // the last of it was handed to the transport
   bool stop_when_done = false;  // then reset the peer's direction
+  // A tunnel's window: its size, and what was read of it since when.
+  int32_t window = 0;
+  size_t window_read = 0;
+  std::chrono::steady_clock::time_point window_since{};
   Headers out_trailers;
   Event changed;
   std::unique_ptr<Scope> handler;  // server: the request's task
+
+ private:
+  Task<Result<void>> wait_readable(bool& ended);
+  void was_read(size_t bytes);
 };
 
 class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
@@ -105,6 +123,14 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
     int32_t connection_window = 0;
     // Server: called when a request's headers are complete.
     std::function<void(std::shared_ptr<Http2Stream>)> on_request;
+    // The connection carries tunnels: streams' windows start small and grow with the path's bandwidth-delay product,
+    // the connection's own holds none up, pings go out in every interval, resets are not counted against the peer
+    // (net/limits.h).
+    bool tunnel = false;
+    // Without a byte from the peer for so long the connection is dead; 0: see ping_interval.
+    std::chrono::milliseconds silence_timeout{0};
+    // A GOAWAY came, a ping came back, or the connection ended.
+    std::function<void()> on_change;
   };
   Http2Connection(StreamPtr transport, Options options, Executor executor);
   ~Http2Connection();
@@ -121,12 +147,19 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   void abort();
   bool usable() const { return !ended_ && !going_away_; }
   size_t streams() const { return streams_.size(); }
+  // Of the last ping; 0: none came back yet.
+  std::chrono::microseconds round_trip() const { return round_trip_; }
 
  private:
   friend class Http2Stream;
   friend struct Http2Callbacks;
   Task<void> write_loop();
   Task<void> ping_loop();
+  Task<void> silence_loop();
+  void send_ping();
+  void changed() {
+    if (options_.on_change) options_.on_change();
+  }
   void wake_writer() { writable_.notify(); }
   void end_all();
   void count_reset();
@@ -151,6 +184,9 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   double reset_tokens_;
   std::chrono::steady_clock::time_point reset_time_{};
   uint64_t received_ = 0;
+  std::chrono::microseconds round_trip_{0};
+  std::chrono::steady_clock::time_point ping_sent_{};
+  size_t grown_ = 0;  // what windows grew to above their first size, all streams together
 };
 
 // Lets the peer send so many bytes on the stream, and on its connection, before they are read; does nothing for a body

@@ -8,6 +8,8 @@ namespace redoubt::net {
 
 // One read from a socket: a full TLS record and then some.
 inline constexpr size_t kReadBufferBytes = 32 * 1024;
+// One read from a socket by a splice, handed on without a copy.
+inline constexpr size_t kSocketReadBytes = 64 * 1024;
 // TLS plaintext a record (RFC 8446, 5.1).
 inline constexpr size_t kTlsRecordBytes = 16 * 1024;
 // Ciphertext that may wait for the socket before a writer does.
@@ -26,6 +28,18 @@ inline constexpr size_t kGrpcReserveBytes = 64 * 1024;
 // What a peer may send on one stream before we read it, and on a connection.
 inline constexpr int32_t kHttp2StreamWindow = 1 << 20;
 inline constexpr int32_t kHttp2ConnectionWindow = 4 << 20;
+// A connection that carries tunnels: what a peer may send on a stream that nobody reads; what the window of one that is
+// read grows to, and what all grown windows of a connection together add. The connection's own window never holds a
+// stream up: memory is bounded by what streams may have unread.
+inline constexpr int32_t kTunnelStreamWindow = 64 * 1024;
+inline constexpr int32_t kTunnelMaxStreamWindow = 4 << 20;
+inline constexpr size_t kTunnelGrownBytes = 64 << 20;
+inline constexpr int32_t kTunnelConnectionWindow = 64 << 20;
+// A window grows while its half is read within this many round trips, and this long at least.
+inline constexpr int kTunnelGrowRoundTrips = 4;
+inline constexpr std::chrono::microseconds kTunnelGrowTime{1000};
+// A stream between two loops, a direction.
+inline constexpr size_t kCrossLoopBytes = 128 * 1024;
 // Body bytes a streaming writer may have queued before write() waits.
 inline constexpr size_t kBodyQueueBytes = 64 * 1024;
 // Unfinished streams that a peer may reset, or make us reset, at once, and how many a second beyond (CVE-2023-44487 and

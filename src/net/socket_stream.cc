@@ -1,8 +1,13 @@
 #include "net/socket_stream.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+
+#include "net/limits.h"
+#include "net/pieces.h"
 
 namespace redoubt::net {
 
@@ -13,7 +18,7 @@ namespace {
 // Buffers handed to the kernel in one call.
 constexpr size_t kMaxGather = 64;
 
-class SocketStream : public Stream {
+class SocketStream : public PieceStream {
  public:
   explicit SocketStream(Socket socket) : socket_(std::move(socket)) {}
   ~SocketStream() override { abort(); }
@@ -25,6 +30,36 @@ class SocketStream : public Stream {
     if (error == asio::error::eof) co_return size_t{0};
     if (error) co_return failed("read", error);
     co_return n;
+  }
+
+  // Waits for the socket with no buffer; then reads into one that is handed on whole, or copied from where it holds
+  // little.
+  Task<Result<BytesList>> read_pieces(size_t max) override {
+    static thread_local std::shared_ptr<char[]> spare;
+    boost::system::error_code error;
+    if (!socket_.native_non_blocking()) socket_.native_non_blocking(true, error);
+    while (true) {
+      if (!spare) spare = std::make_shared_for_overwrite<char[]>(kSocketReadBytes);
+      ssize_t n = ::recv(socket_.native_handle(), spare.get(), std::min(max, kSocketReadBytes), 0);
+      if (n == 0) co_return BytesList();
+      if (n > 0) {
+        BytesList pieces;
+        auto size = static_cast<size_t>(n);
+        if (size < kSocketReadBytes / 8) {
+          pieces.push_back(Bytes::copy({spare.get(), size}));
+        } else {
+          const char* data = spare.get();
+          pieces.push_back(Bytes::share(std::move(spare), {data, size}));
+          spare = nullptr;
+        }
+        co_return pieces;
+      }
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK)
+        co_return failed("read", boost::system::error_code(errno, boost::system::system_category()));
+      co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+      if (error) co_return failed("read", error);
+    }
   }
 
   Task<Result<void>> write(BytesList pieces) override {

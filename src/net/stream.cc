@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "base/event.h"
+#include "net/pieces.h"
 
 namespace redoubt::net {
 
@@ -27,26 +28,22 @@ Task<void> pump(std::shared_ptr<SpliceState> state, bool forward) {
   Stream& to = forward ? *state->b : *state->a;
   uint64_t& count = forward ? state->counts.a_to_b : state->counts.b_to_a;
   while (!state->broken) {
-    auto buffer = std::make_shared_for_overwrite<char[]>(kSpliceBufferBytes);
-    char* data = buffer.get();
-    auto got = co_await from.read_some({data, kSpliceBufferBytes});
+    auto got = co_await read_pieces(from, kSpliceBufferBytes);
     if (!got) {
       abort_both(*state);
       co_return;
     }
-    if (*got == 0) {
+    if (got->empty()) {
       if (auto ended = co_await to.shutdown_write(); !ended) abort_both(*state);
       co_return;
     }
-    // Made before the co_await: GCC 12 miscompiles braced temporaries inside one.
-    BytesList pieces;
-    pieces.push_back(Bytes::share(std::move(buffer), {data, *got}));
-    auto sent = co_await to.write(std::move(pieces));
+    size_t size = total_size(*got);
+    auto sent = co_await to.write(std::move(*got));
     if (!sent) {
       abort_both(*state);
       co_return;
     }
-    count += *got;
+    count += size;
   }
 }
 
@@ -118,6 +115,25 @@ class PipeEnd : public Stream {
 };
 
 }  // namespace
+
+namespace {
+
+Task<Result<BytesList>> read_one_piece(Stream& stream, size_t max) {
+  max = std::clamp(max, size_t{1}, kSpliceBufferBytes);
+  auto buffer = std::make_shared_for_overwrite<char[]>(max);
+  char* data = buffer.get();
+  RD_CO_TRY(size_t n, co_await stream.read_some({data, max}));
+  BytesList pieces;
+  if (n > 0) pieces.push_back(Bytes::share(std::move(buffer), {data, n}));
+  co_return pieces;
+}
+
+}  // namespace
+
+Task<Result<BytesList>> read_pieces(Stream& stream, size_t max) {
+  if (auto* with_pieces = dynamic_cast<PieceStream*>(&stream)) return with_pieces->read_pieces(max);
+  return read_one_piece(stream, max);
+}
 
 Task<SpliceCounts> splice(StreamPtr a, StreamPtr b) {
   auto executor = co_await boost::asio::this_coro::executor;

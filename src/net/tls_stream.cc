@@ -5,6 +5,7 @@
 
 #include "base/event.h"
 #include "net/limits.h"
+#include "net/pieces.h"
 #include "net/tls_context.h"
 
 namespace redoubt::net {
@@ -83,7 +84,15 @@ class TlsStreamImpl : public Stream {
       ERR_clear_error();
       size_t got = 0;
       int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
-      if (result == 1) co_return got;
+      if (result == 1) {
+        // Records that have arrived beside the first go along; an error among them shows again at the next read.
+        while (got < into.size() && (SSL_pending(ssl_.get()) > 0 || buffers_.in_used < buffers_.in.size())) {
+          size_t more = 0;
+          if (SSL_read_ex(ssl_.get(), into.data() + got, into.size() - got, &more) != 1) break;
+          got += more;
+        }
+        co_return got;
+      }
       int error = SSL_get_error(ssl_.get(), result);
       if (error == SSL_ERROR_ZERO_RETURN) co_return size_t{0};
       if (error != SSL_ERROR_WANT_READ) co_return service_unavailable("tls: " + openssl_error());
@@ -147,10 +156,10 @@ class TlsStreamImpl : public Stream {
   }
 
   Task<Result<size_t>> fill() {
-    if (!read_buffer_) read_buffer_ = std::make_unique_for_overwrite<char[]>(kReadBufferBytes);
-    auto got = co_await transport_->read_some({read_buffer_.get(), kReadBufferBytes});
-    if (got) buffers_.in.append(read_buffer_.get(), *got);
-    co_return got;
+    // By pieces: an idle connection holds no buffer.
+    RD_CO_TRY(BytesList pieces, co_await read_pieces(*transport_, kSocketReadBytes));
+    for (const Bytes& piece : pieces) buffers_.in.append(piece.view());
+    co_return total_size(pieces);
   }
 
   // Sends what OpenSSL has written. Reads and writes may both need this: one sends, the other waits for it.
@@ -187,7 +196,6 @@ class TlsStreamImpl : public Stream {
   SslCtxPtr context_;
   Buffers buffers_;
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
-  std::unique_ptr<char[]> read_buffer_;
   std::string sending_;
   bool flushing_ = false;
   Event flushed_;

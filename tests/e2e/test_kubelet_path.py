@@ -11,9 +11,19 @@ PKI = ROOT / ".dev" / "data" / "pki"
 
 
 def kubelet_address(cluster):
+    """Loopback: the API server comes through the node's tunnel, so that nothing of the kubelet is open to the network."""
+    node = cluster.json("get", "nodes")["items"][0]
+    return node["metadata"]["name"], "127.0.0.1", node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+
+
+def test_the_kubelet_is_not_open_to_the_network(cluster):
+    _, _, port = kubelet_address(cluster)
     node = cluster.json("get", "nodes")["items"][0]
     address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
-    return node["metadata"]["name"], address, node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    if address.startswith("127."):
+        return
+    refused = cluster.run("curl", "-sk", "--max-time", "5", f"https://{address}:{port}/healthz", check=False)
+    assert refused.returncode == 7, "connection refused is what curl should have said"
 
 
 def test_kubelet_refuses_whom_it_does_not_know(cluster):

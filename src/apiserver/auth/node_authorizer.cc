@@ -125,6 +125,11 @@ Decision NodeAuthorizer::authorize(const UserInfo& user, const Attributes& a) co
     if (a.resource == "nodes") {
       // NodeRestriction sees to it that a write is to the node's own.
       if (a.subresource == "status") return allow(one_of(a.verb, {"update", "patch"}));
+      // The way back to a node is its own to open.
+      if (a.subresource == "tunnel") {
+        if (a.verb == "create" && a.name == node) return allow(true);
+        return {false, fmt::format("node '{}' can only open a tunnel for itself", node)};
+      }
       if (!whole) return {};
       if (one_of(a.verb, {"create", "update", "patch"})) return allow(true);
       return allow(read && (a.name == node || (a.name.empty() && pinned(a, "metadata.name", node))));
@@ -153,6 +158,9 @@ Decision NodeAuthorizer::authorize(const UserInfo& user, const Attributes& a) co
   if (group == "authentication.k8s.io" && a.resource == "tokenreviews") return allow(a.verb == "create");
   if (group == "authorization.k8s.io" && one_of(a.resource, {"subjectaccessreviews", "localsubjectaccessreviews"}))
     return allow(a.verb == "create");
+  // Where the API servers are, for tunnels to each.
+  if (group == "discovery.k8s.io" && a.resource == "endpointslices")
+    return allow(whole && a.verb == "get" && a.namespace_ == "default" && a.name == "kubernetes");
   if (group == "node.k8s.io" && a.resource == "runtimeclasses") return allow(read && whole);
   if (group == "storage.k8s.io") {
     if (a.resource == "csidrivers") return allow(read && whole);

@@ -45,7 +45,8 @@ void count_request(const Context& c, std::chrono::steady_clock::time_point began
 
 bool is_long_running(const RequestInfo& info) {
   return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" ||
-         info.subresource == "attach" || info.subresource == "portforward" || info.subresource == "proxy";
+         info.subresource == "attach" || info.subresource == "portforward" || info.subresource == "proxy" ||
+         info.subresource == "tunnel";
 }
 
 Task<void> serve(Services& services, net::Request request, net::Responder& responder) {

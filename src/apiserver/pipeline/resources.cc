@@ -19,6 +19,10 @@ Task<void> serve_resource(Services& s, Context& c) {
       {"update", schema::kVerbUpdate}, {"patch", schema::kVerbPatch},
       {"delete", schema::kVerbDelete}, {"deletecollection", schema::kVerbDeleteCollection}};
   if (auto it = kVerbs.find(c.info.verb); it != kVerbs.end()) verb = it->second;
+  if (r.name == "nodes" && c.info.subresource == "tunnel" && s.options.tunnels != nullptr) {
+    if (c.info.verb == "create" && !c.info.name.empty()) co_return co_await s.options.tunnels->open(c);
+    co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
+  }
   if (!c.info.subresource.empty()) {
     for (const auto& sub : r.subresources) {
       if (sub.name == c.info.subresource) c.subresource = &sub;

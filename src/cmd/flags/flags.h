@@ -12,6 +12,8 @@ class App;
 
 namespace redoubt::cmd {
 
+void add_egress_flags(CLI::App& command, EgressOptions& options);
+
 void add_server_flags(CLI::App& command, ServerOptions& options);
 
 // `run_dir` is where sockets go, see complete_agent_options().

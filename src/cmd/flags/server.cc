@@ -30,6 +30,7 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
                      "CIDR whose addresses kubelets' serving certificates may carry");
   add_authentication_flags(command, options.authentication);
   add_authorization_flags(command, options.authorization);
+  add_egress_flags(command, options.egress);
 }
 
 }  // namespace redoubt::cmd

@@ -78,7 +78,7 @@ Task<void> kubelet(Request request, Responder& responder) {
 struct World {
   LoopPool loops{1};
   pki::KeyPair ca = *pki::make_ca("kubelet-ca", std::chrono::hours(24));
-  std::unique_ptr<egress::Dialer> dialer = egress::make_direct_dialer(2s);
+  std::unique_ptr<egress::Dialer> dialer = egress::make_direct_dialer();
   std::unique_ptr<HttpServer> node_server, api_server;
   std::unique_ptr<apiserver::KubeletAccess> kubelets;
   std::unique_ptr<apiserver::PodConnect> connect;
