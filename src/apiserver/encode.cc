@@ -1,8 +1,10 @@
 #include "apiserver/encode.h"
 
 #include "apiserver/conversion.h"
+#include "apiserver/protobuf_forms.h"
 #include "apiserver/tables/tables.h"
 #include "base/json_text.h"
+#include "schema/protobuf_list.h"
 #include "net/gzip.h"
 
 namespace redoubt::apiserver {
@@ -17,6 +19,11 @@ constexpr size_t kGzipFrom = 128 * 1024;  // upstream's threshold
 // True when the stored bytes are what this request wants.
 bool stored_as_is(const Context& c) {
   return c.resource == nullptr || c.resource->storage_version == c.resource->version;
+}
+
+// True when the stored JSON is the answer.
+bool is_stored_json(const Context& c) {
+  return c.view == View::Object && c.form == Form::Json && stored_as_is(c);
 }
 
 Result<Value> value_of(const Context& c, const store::Object& object, Arena& arena) {
@@ -80,7 +87,7 @@ Result<Encoded> encode_value(const Context& c, const Value& value, const schema:
 }
 
 Result<Encoded> encode_object(const Context& c, const store::Object& object) {
-  if (c.view == View::Object && c.form == Form::Json && stored_as_is(c)) {
+  if (is_stored_json(c)) {
     BytesList body;
     body.push_back(object.json);
     return Encoded{"application/json", std::move(body)};
@@ -101,9 +108,39 @@ Result<Encoded> encode_object(const Context& c, const store::Object& object) {
   return encode_value(c, value, c.resource->type);
 }
 
+namespace {
+
+// The items' messages as they are kept, spliced.
+Result<Encoded> protobuf_list(const Context& c, const std::vector<store::ObjectPtr>& objects, const ListMeta& meta) {
+  const schema::Resource& resource = *c.resource;
+  const schema::Type* type = list_type(resource);
+  if (type == nullptr) return not_acceptable("this has no protobuf form");
+  Arena arena;
+  std::string text = list_meta_json(meta);
+  RD_TRY(Value metadata, schema::parse_json(text, arena));
+  Value head = Value::object(arena);
+  head.set(arena, "metadata", metadata);
+  RD_TRY(std::string message, schema::to_protobuf_message(head, *type));
+  Encoded out{content_type_of(c, false), {}};
+  out.body.reserve(objects.size() * 2 + 3);
+  out.body.emplace_back();  // the envelope, once the size is known
+  out.body.push_back(Bytes::take(std::move(message)));
+  for (const store::ObjectPtr& object : objects) {
+    RD_TRY(Bytes item, protobuf_message_of(object, *resource.type));
+    out.body.push_back(Bytes::copy(schema::protobuf_item_head(*type, item.size())));
+    out.body.push_back(std::move(item));
+  }
+  auto envelope = schema::protobuf_envelope(resource.api_version(), resource.list_kind, total_size(out.body));
+  out.body.front() = Bytes::take(std::move(envelope.before));
+  out.body.push_back(Bytes::of_static(envelope.after));
+  return out;
+}
+
+}  // namespace
+
 Result<Encoded> encode_list(const Context& c, const std::vector<store::ObjectPtr>& objects, const ListMeta& meta) {
   const schema::Resource& resource = *c.resource;
-  if (c.view == View::Object && c.form == Form::Json && stored_as_is(c)) {
+  if (is_stored_json(c)) {
     // Stored bytes go out as they are; items keep their kind and apiVersion, which every client takes.
     BytesList body;
     body.reserve(objects.size() * 2 + 2);
@@ -142,6 +179,7 @@ Result<Encoded> encode_list(const Context& c, const std::vector<store::ObjectPtr
     out += "]}";
     return Encoded{"application/json", one(std::move(out))};
   }
+  if (c.form == Form::Protobuf && stored_as_is(c)) return protobuf_list(c, objects, meta);
   Arena arena;
   Value list = Value::object(arena);
   list.set(arena, "kind", Value::string(resource.list_kind));
@@ -151,10 +189,6 @@ Result<Encoded> encode_list(const Context& c, const std::vector<store::ObjectPtr
   Value items = Value::array(arena);
   for (const store::ObjectPtr& object : objects) {
     RD_TRY(Value value, value_of(c, *object, arena));
-    if (c.form == Form::Protobuf) {
-      value.erase("kind");
-      value.erase("apiVersion");
-    }
     items.push_back(arena, value);
   }
   list.set(arena, "items", items);
@@ -177,6 +211,17 @@ std::string_view word(WatchType type) {
   return "";
 }
 
+std::string_view json_frame_head(WatchType type) {
+  switch (type) {
+    case WatchType::Added:
+      return R"({"type":"ADDED","object":)";
+    case WatchType::Modified:
+      return R"({"type":"MODIFIED","object":)";
+    default:
+      return R"({"type":"DELETED","object":)";
+  }
+}
+
 // Frames of one event, by type, form and view; a watcher with a selector may see another type than the rest.
 struct Frames {
   std::map<std::tuple<int, int, int, std::string>, Bytes> by_encoding;
@@ -186,25 +231,9 @@ void append_length(std::string& out, size_t n) {
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(n >> shift);
 }
 
-void append_varint(std::string& out, uint64_t n) {
-  for (; n >= 0x80; n >>= 7) out += static_cast<char>(n | 0x80);
-  out += static_cast<char>(n);
-}
-
-void append_bytes_field(std::string& out, int tag, std::string_view bytes) {
-  append_varint(out, static_cast<uint64_t>(tag) << 3 | 2);
-  append_varint(out, bytes.size());
-  out += bytes;
-}
-
-// meta.v1.WatchEvent { type = 1; object = 2 (RawExtension { raw = 1 }) } behind a four-byte length; no magic of its
-// own.
+// A meta.v1.WatchEvent behind a four-byte length; no magic of its own.
 std::string protobuf_frame(std::string_view type, std::string_view object) {
-  std::string raw, event;
-  append_bytes_field(raw, 1, object);
-  append_bytes_field(event, 1, type);
-  append_bytes_field(event, 2, raw);
-  std::string out;
+  std::string event = schema::watch_event_protobuf(type, object), out;
   append_length(out, event.size());
   return out + event;
 }
@@ -227,22 +256,37 @@ Result<Bytes> make_frame(const Context& c, WatchType type, const store::Object& 
 
 }  // namespace
 
-Result<Bytes> encode_event(const Context& c, WatchType type, const store::Object& object, const store::Event* event) {
-  if (event == nullptr) return make_frame(c, type, object);
+Result<void> append_event(BytesList& into, const Context& c, WatchType type, const store::ObjectPtr& object,
+                          const store::Event* event) {
+  if (is_stored_json(c)) {
+    into.push_back(Bytes::of_static(json_frame_head(type)));
+    into.push_back(object->json);
+    into.push_back(Bytes::of_static("}\n"));
+    return {};
+  }
+  if (event == nullptr) {
+    RD_TRY(Bytes frame, make_frame(c, type, *object));
+    into.push_back(std::move(frame));
+    return {};
+  }
   auto key = std::make_tuple(static_cast<int>(type), static_cast<int>(c.form), static_cast<int>(c.view),
                              std::string(stored_as_is(c) ? "" : c.resource->version) +
                                  (c.view == View::Table ? std::string(c.param("includeObject")) : ""));
   auto known = std::static_pointer_cast<const Frames>(event->frames.load());
   if (known) {
     auto it = known->by_encoding.find(key);
-    if (it != known->by_encoding.end()) return it->second;
+    if (it != known->by_encoding.end()) {
+      into.push_back(it->second);
+      return {};
+    }
   }
-  RD_TRY(Bytes frame, make_frame(c, type, object));
+  RD_TRY(Bytes frame, make_frame(c, type, *object));
   // Two loops may make the same frame at once; either is right, and one of them stays.
   auto grown = known ? std::make_shared<Frames>(*known) : std::make_shared<Frames>();
   grown->by_encoding[key] = frame;
   event->frames.store(std::shared_ptr<const void>(std::move(grown)));
-  return frame;
+  into.push_back(std::move(frame));
+  return {};
 }
 
 Bytes encode_bookmark(const Context& c, store::Revision revision, bool initial_events_end) {

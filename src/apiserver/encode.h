@@ -27,10 +27,10 @@ struct ListMeta {
 Result<Encoded> encode_list(const Context& context, const std::vector<store::ObjectPtr>& objects, const ListMeta& meta);
 
 enum class WatchType { Added, Modified, Deleted, Bookmark };
-// One event's frame; made once for each form and view and then shared by all watchers. `initial`: no event but a
-// snapshot's object.
-Result<Bytes> encode_event(const Context& context, WatchType type, const store::Object& object,
-                           const store::Event* event);
+// Adds one event's frame to `into`: the stored bytes themselves where they are what is asked for; any other form is
+// made once and shared by all watchers. `event` null: a snapshot's object.
+Result<void> append_event(BytesList& into, const Context& context, WatchType type, const store::ObjectPtr& object,
+                          const store::Event* event);
 Bytes encode_bookmark(const Context& context, store::Revision revision, bool initial_events_end);
 Bytes encode_error_event(const Context& context, const Status& status);
 std::string content_type_of(const Context& context, bool watch);

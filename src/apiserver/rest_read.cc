@@ -230,9 +230,8 @@ Task<void> Rest::watch(Context& c) {
     snapshot = nullptr;
     for (size_t i = 0; i < objects.size();) {
       BytesList pieces;
-      for (; i < objects.size() && pieces.size() < kWatchBatch; ++i) {
-        auto frame = encode_event(c, WatchType::Added, *objects[i], nullptr);
-        if (frame) pieces.push_back(std::move(*frame));
+      for (size_t end = std::min(objects.size(), i + kWatchBatch); i < end; ++i) {
+        (void)append_event(pieces, c, WatchType::Added, objects[i], nullptr);
         sent = std::max(sent, objects[i]->revision);
       }
       if (!co_await writer.write(std::move(pieces))) co_return;
@@ -259,8 +258,7 @@ Task<void> Rest::watch(Context& c) {
       if (event->revision <= sent) continue;  // the snapshot already had it
       auto type = filter->see(*event);
       if (!type) continue;
-      auto frame = encode_event(c, *type, *event->object, event.get());
-      if (frame) pieces.push_back(std::move(*frame));
+      (void)append_event(pieces, c, *type, event->object, event.get());
     }
     if (events->empty() && bookmarks) pieces.push_back(encode_bookmark(c, (*cursor)->position(), false));
     if (!pieces.empty() && !co_await writer.write(std::move(pieces))) co_return;

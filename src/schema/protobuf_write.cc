@@ -5,6 +5,7 @@
 #include "schema/codec.h"
 #include "schema/decode_helpers.h"
 #include "schema/protobuf.h"
+#include "schema/protobuf_list.h"
 
 namespace redoubt::schema {
 namespace {
@@ -231,20 +232,32 @@ Result<std::string> to_protobuf_message(const Value& value, const Type& type) {
   return encoder.out.take();
 }
 
-Result<std::string> to_protobuf(const Value& value, const Type& type) {
-  Encoder encoder;
-  BackWriter& out = encoder.out;
-  out.bytes_field(4, "");  // contentType: protobuf
-  out.bytes_field(3, "");  // contentEncoding: none
+ProtobufEnvelope protobuf_envelope(std::string_view api_version, std::string_view kind, size_t size) {
+  BackWriter out;
+  out.varint(size);
+  out.tag(2, kBytes);
   size_t before = out.written();
-  RD_TRYV(encoder.message(value, type));
-  out.close(2, before);
-  before = out.written();
-  out.bytes_field(2, value.get({"kind"}).as_string());
-  out.bytes_field(1, value.get({"apiVersion"}).as_string());
+  out.bytes_field(2, kind);
+  out.bytes_field(1, api_version);
   out.close(1, before);
   out.text(kProtobufMagic);
+  // contentEncoding: none; contentType: protobuf.
+  return {out.take(), std::string_view("\x1a\0\x22\0", 4)};
+}
+
+std::string protobuf_item_head(const Type& list, size_t size) {
+  const Field* items = find_field(list, "items");
+  BackWriter out;
+  out.varint(size);
+  out.tag(items != nullptr ? items->tag : 2, kBytes);
   return out.take();
+}
+
+Result<std::string> to_protobuf(const Value& value, const Type& type) {
+  RD_TRY(std::string message, to_protobuf_message(value, type));
+  auto envelope =
+      protobuf_envelope(value.get({"apiVersion"}).as_string(), value.get({"kind"}).as_string(), message.size());
+  return envelope.before.append(message).append(envelope.after);
 }
 
 std::string watch_event_protobuf(std::string_view event_type, std::string_view object) {

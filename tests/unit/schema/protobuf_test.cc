@@ -3,6 +3,7 @@
 
 #include "base/encoding.h"
 #include "schema/codec.h"
+#include "schema/protobuf_list.h"
 
 using namespace redoubt;
 using namespace redoubt::schema;
@@ -133,6 +134,25 @@ TEST(Protobuf, WritesTheMessagesThatJsonShowsAsSomethingElse) {
       EXPECT_EQ(back, json);
     }
   }
+}
+
+TEST(Protobuf, AListMayBeSplicedFromItsItems) {
+  Arena arena;
+  auto list = parse_json(
+      R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]})",
+      arena);
+  ASSERT_TRUE(list);
+  const Type* pods = find_type("io.k8s.api.core.v1.PodList");
+  const Type* pod = find_type("io.k8s.api.core.v1.Pod");
+  Value head = list->clone(arena);
+  head.erase("items");
+  std::string message = *to_protobuf_message(head, *pods);
+  for (const Value& item : items(list->get({"items"}))) {
+    std::string one = *to_protobuf_message(item, *pod);
+    message += protobuf_item_head(*pods, one.size()) + one;
+  }
+  auto envelope = protobuf_envelope("v1", "PodList", message.size());
+  EXPECT_EQ(envelope.before + message + std::string(envelope.after), *to_protobuf(*list, *pods));
 }
 
 TEST(Protobuf, FramesAWatchEvent) {

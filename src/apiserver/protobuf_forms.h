@@ -1,0 +1,18 @@
+// Stored objects as protobuf messages, made on demand and kept with the object while there is room: typed clients list
+// the same objects again and again, and reading their JSON is most of what such a list costs.
+//
+// Any thread.
+#pragma once
+#include "base/bytes.h"
+#include "schema/type.h"
+#include "store/store.h"
+
+namespace redoubt::apiserver {
+
+// Memory that the kept forms of all objects may take together; the oldest go first. About 8,000 pods.
+inline constexpr size_t kProtobufFormsBytes = 24 << 20;
+
+// The bare message (no envelope) of a stored object, in its stored version, whose type that is.
+Result<Bytes> protobuf_message_of(const store::ObjectPtr& object, const schema::Type& type);
+
+}  // namespace redoubt::apiserver
