@@ -272,12 +272,13 @@ class WatchStreamImpl : public WatchStream {
     while (true) {
       size_t end = buffer_.find('\n', searched_);
       if (end != std::string::npos) {
-        std::string line = buffer_.substr(0, end);
-        buffer_.erase(0, end + 1);
-        searched_ = 0;
+        std::string_view line = std::string_view(buffer_).substr(begin_, end - begin_);
+        begin_ = searched_ = end + 1;
         if (line.empty()) continue;
         co_return parse(line);
       }
+      buffer_.erase(0, begin_);
+      begin_ = 0;
       searched_ = buffer_.size();
       if (buffer_.size() > kMaxWatchLineBytes) co_return internal_error("a watch event is too large");
       RD_CO_TRY(Bytes piece, co_await response_.body->read_some());
@@ -287,7 +288,24 @@ class WatchStreamImpl : public WatchStream {
   }
 
  private:
-  static Result<std::optional<RawWatchEvent>> parse(const std::string& line) {
+  static WatchEventType type_of(std::string_view text) {
+    return text == "ADDED"      ? WatchEventType::Added
+           : text == "DELETED"  ? WatchEventType::Deleted
+           : text == "BOOKMARK" ? WatchEventType::Bookmark
+                                : WatchEventType::Modified;
+  }
+
+  static Result<std::optional<RawWatchEvent>> parse(std::string_view line) {
+    // As servers write it, the object can be cut out unread; who wants it decodes it.
+    constexpr std::string_view kHead = "{\"type\":\"", kMiddle = "\",\"object\":";
+    if (line.starts_with(kHead) && line.ends_with('}')) {
+      std::string_view rest = line.substr(kHead.size(), line.size() - kHead.size() - 1);
+      size_t quote = rest.find('"');
+      if (rest.substr(0, quote) != "ERROR" && quote != std::string_view::npos &&
+          rest.substr(quote).starts_with(kMiddle))
+        return std::optional(
+            RawWatchEvent{type_of(rest.substr(0, quote)), std::string(rest.substr(quote + kMiddle.size()))});
+    }
     schema::Arena arena;
     RD_TRY(schema::Value event, schema::parse_json(line, arena, {.max_bytes = kMaxWatchLineBytes}));
     std::string_view type = event.get({"type"}).as_string();
@@ -297,15 +315,12 @@ class WatchStreamImpl : public WatchStream {
                           std::string(status.get({"reason"}).as_string()),
                           std::string(status.get({"message"}).as_string())));
     }
-    RawWatchEvent out{WatchEventType::Modified, schema::to_json(event.get({"object"}), nullptr)};
-    if (type == "ADDED") out.type = WatchEventType::Added;
-    if (type == "DELETED") out.type = WatchEventType::Deleted;
-    if (type == "BOOKMARK") out.type = WatchEventType::Bookmark;
-    return std::optional<RawWatchEvent>(std::move(out));
+    return std::optional(RawWatchEvent{type_of(type), schema::to_json(event.get({"object"}), nullptr)});
   }
   net::ClientResponse response_;
   std::string buffer_;
-  size_t searched_ = 0;
+  size_t begin_ = 0;     // of the line to come
+  size_t searched_ = 0;  // up to here there is no end of it
 };
 
 }  // namespace

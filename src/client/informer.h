@@ -47,8 +47,10 @@ class Informer {
     std::function<void(const Ptr& before, const Ptr& after)> changed;
   };
 
-  explicit Informer(Client& api, std::string ns = {}, ListOptions options = {})
-      : reflector_(api, *schema::find_resource(T::kGroup, T::kVersion, T::kResource), std::move(ns), std::move(options),
+  // `trim` takes away of each object, before it is kept, what nobody here reads (client/trim.h).
+  explicit Informer(Client& api, std::string ns = {}, ListOptions options = {}, void (*trim)(schema::Value&) = nullptr)
+      : trim_(trim),
+        reflector_(api, *schema::find_resource(T::kGroup, T::kVersion, T::kResource), std::move(ns), std::move(options),
                    Reflector::Sink{[this](const schema::Value& v) { return upsert(v); },
                                    [this](const std::string& key) { erase(key); },
                                    [this] {
@@ -79,7 +81,8 @@ class Informer {
   }
 
  private:
-  Result<std::string> upsert(const schema::Value& value) {
+  Result<std::string> upsert(schema::Value value) {
+    if (trim_ != nullptr) trim_(value);
     RD_TRY(T object, schema::from_value<T>(value));
     std::string key = key_of(object.metadata.namespace_, object.metadata.name);
     Ptr after = std::make_shared<const T>(std::move(object));
@@ -99,6 +102,7 @@ class Informer {
     for (const Handler& handler : handlers_) handler.changed(before, after);
   }
 
+  void (*trim_)(schema::Value&);
   std::map<std::string, Ptr> objects_;
   std::vector<Handler> handlers_;
   Reflector reflector_;

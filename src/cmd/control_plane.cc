@@ -74,7 +74,7 @@ class ControlPlaneImpl : public ControlPlane {
 
     clients_.push_back(std::make_unique<client::Client>(
         loops_.executor(0), server_.client_config(server_.pki().clients.at("scheduler"), "redoubt/scheduler")));
-    scheduler_ = std::make_unique<scheduler::Scheduler>(*clients_.back());
+    scheduler_ = std::make_unique<scheduler::Scheduler>(*clients_.back(), informers_->pods, informers_->nodes);
 
     Informers& i = *informers_;
     scope_->spawn(i.namespaces.run());

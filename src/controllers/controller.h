@@ -8,6 +8,7 @@
 #include "base/task.h"
 #include "client/client.h"
 #include "client/informer.h"
+#include "client/trim.h"
 #include "client/work_queue.h"
 #include "schema/k8s/apps_v1.h"
 #include "schema/k8s/certificates_v1.h"
@@ -27,7 +28,7 @@ struct Informers {
   explicit Informers(client::Client& api)
       : namespaces(api),
         nodes(api),
-        pods(api),
+        pods(api, {}, {}, client::trim_pod),
         services(api),
         service_accounts(api),
         replica_sets(api),

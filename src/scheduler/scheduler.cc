@@ -21,10 +21,10 @@ bool finished(const core::Pod& pod) {
 }  // namespace
 
 struct Scheduler::State {
-  explicit State(client::Client& a)
+  State(client::Client& a, client::Informer<core::Pod>& p, client::Informer<core::Node>& n)
       : api(a),
-        pods(a),
-        nodes(a),
+        pods(p),
+        nodes(n),
         queue(a.executor(), "scheduler", [this](std::string key) { return schedule(std::move(key)); }, 1) {
     pods.on_change([this](const auto& before, const auto& after) {
       if (after && after->spec.nodeName.empty() && after->spec.schedulerName == kName) queue.add(key_of(*after));
@@ -172,20 +172,19 @@ struct Scheduler::State {
   }
 
   client::Client& api;
-  client::Informer<core::Pod> pods;
-  client::Informer<core::Node> nodes;
+  client::Informer<core::Pod>& pods;
+  client::Informer<core::Node>& nodes;
   client::WorkQueue queue;
   std::map<std::string, std::string> assumed;  // bound here, not yet seen bound by the informer
   std::set<std::string> waiting;               // pods that fit nowhere
 };
 
-Scheduler::Scheduler(client::Client& api) : state_(std::make_unique<State>(api)) {}
+Scheduler::Scheduler(client::Client& api, client::Informer<core::Pod>& pods, client::Informer<core::Node>& nodes)
+    : state_(std::make_unique<State>(api, pods, nodes)) {}
 Scheduler::~Scheduler() = default;
 
 Task<void> Scheduler::run() {
   Scope scope(state_->api.executor(), "scheduler");
-  scope.spawn(state_->nodes.run());
-  scope.spawn(state_->pods.run());
   scope.spawn(state_->queue.run());
   std::exception_ptr cancelled;
   try {

@@ -13,7 +13,9 @@ namespace redoubt::scheduler {
 
 class Scheduler {
  public:
-  explicit Scheduler(client::Client& api);
+  // Reads through informers that others in the process may share, and that run beside it; writes with its own identity.
+  Scheduler(client::Client& api, client::Informer<k8s::core::v1::Pod>& pods,
+            client::Informer<k8s::core::v1::Node>& nodes);
   ~Scheduler();
   Task<void> run();  // until cancelled
 
