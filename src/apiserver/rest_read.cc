@@ -254,6 +254,7 @@ Task<void> Rest::watch(Context& c) {
       co_await writer.write(std::move(pieces));
       break;
     }
+    pieces.reserve(events->size() * 3);
     for (const store::EventPtr& event : *events) {
       if (event->revision <= sent) continue;  // the snapshot already had it
       auto type = filter->see(*event);

@@ -3,6 +3,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "cmd/return_memory.h"
 #include "cmd/server.h"
 #include "controllers/controllers.h"
 #include "scheduler/scheduler.h"
@@ -77,6 +78,7 @@ class ControlPlaneImpl : public ControlPlane {
     scheduler_ = std::make_unique<scheduler::Scheduler>(*clients_.back(), informers_->pods, informers_->nodes);
 
     Informers& i = *informers_;
+    scope_->spawn(return_memory());
     scope_->spawn(i.namespaces.run());
     scope_->spawn(i.nodes.run());
     scope_->spawn(i.pods.run());

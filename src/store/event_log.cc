@@ -34,6 +34,8 @@ bool EventLog::read(Revision after, size_t max, std::vector<EventPtr>& out) cons
   if (after < start_) return false;
   auto it = std::upper_bound(events_.begin(), events_.end(), after,
                              [](Revision r, const EventPtr& e) { return r < e->revision; });
+  auto left = static_cast<size_t>(events_.end() - it);
+  out.reserve(std::min(left, max));
   for (; it != events_.end() && out.size() < max; ++it) out.push_back(*it);
   return true;
 }

@@ -21,7 +21,7 @@ from processes import Group, free_port
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / os.environ.get("REDOUBT_PRESET", "release")
 OUT = ROOT / "build" / "bench"
-SETTLE_SECONDS = 5
+SETTLE_SECONDS = 12
 IDLE_SECONDS = 20
 
 
@@ -39,7 +39,7 @@ def until_ready(group, start, kubeconfig):
     return time.monotonic() - began
 
 
-def measure(name, start, kubeconfig, *options):
+def measure(name, start, kubeconfig):
     """All figures of one API server: `start` starts its programs, again with the same data after the load."""
     print(f"{name}:", flush=True)
     folder = OUT / name
@@ -51,9 +51,12 @@ def measure(name, start, kubeconfig, *options):
         time.sleep(IDLE_SECONDS)
         figures["idle_cpu_percent"] = (group.cpu_seconds() - before) / IDLE_SECONDS * 100
         figures["idle_mb"] = group.resident_mb()
-        figures |= bench("api", kubeconfig, folder / "load.json", "--bodies", folder, *options)
+        figures |= bench("api", kubeconfig, folder / "creates.json", "--phases", "configmaps,pods")
         time.sleep(SETTLE_SECONDS)
         figures["loaded_mb"] = group.resident_mb()
+        figures |= bench("api", kubeconfig, folder / "load.json", "--phases", "gets,list,watch", "--bodies", folder)
+        time.sleep(SETTLE_SECONDS)
+        figures["end_mb"] = group.resident_mb()
     with Group(folder) as group:
         figures["ready_again_s"] = until_ready(group, start, kubeconfig)
     return figures
