@@ -4,8 +4,8 @@
 #include "apiserver/protobuf_forms.h"
 #include "apiserver/tables/tables.h"
 #include "base/json_text.h"
-#include "schema/protobuf_list.h"
 #include "net/gzip.h"
+#include "schema/protobuf_list.h"
 
 namespace redoubt::apiserver {
 
