@@ -86,7 +86,8 @@ struct RawJson {
   auto operator<=>(const RawJson&) const = default;
 };
 
-// An optional that may hold the type it is a member of; copies deeply.
+// An optional struct that lies apart: absent it costs a pointer, and it may be of the type it is a member of. Used like
+// std::optional; copies deeply.
 template <class T>
 class Box {
  public:
@@ -97,16 +98,22 @@ class Box {
     held_ = std::move(other.held_);
     return *this;
   }
+  Box(T value) : held_(std::make_unique<T>(std::move(value))) {}
+  Box(std::nullopt_t) {}
   bool has_value() const { return held_ != nullptr; }
   explicit operator bool() const { return has_value(); }
   T& operator*() { return *held_; }
   const T& operator*() const { return *held_; }
   T* operator->() { return held_.get(); }
   const T* operator->() const { return held_.get(); }
+  T& value() { return *held_; }
+  const T& value() const { return *held_; }
+  T value_or(T fallback) const { return held_ ? *held_ : std::move(fallback); }
   T& emplace() {
     held_ = std::make_unique<T>();
     return *held_;
   }
+  void reset() { held_.reset(); }
 
  private:
   std::unique_ptr<T> held_;

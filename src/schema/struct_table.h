@@ -24,6 +24,7 @@ struct ShapeOps {
   const void* (*at)(const void* container, size_t i);      // List; Optional: i = 0
   void* (*append)(void* container);                        // List; Optional: emplace
   void* (*insert)(void* container, std::string_view key);  // Map
+  void (*reserve)(void* container, size_t size);           // List
   void (*visit)(const void* container, void* context,
                 void (*each)(void* context, const std::string& key, const void* value));  // Map
 };
@@ -50,26 +51,38 @@ template <class T>
 inline constexpr ShapeOps list_ops = {
     [](const void* c) { return static_cast<const std::vector<T>*>(c)->size(); },
     [](const void* c, size_t i) -> const void* { return &(*static_cast<const std::vector<T>*>(c))[i]; },
-    [](void* c) -> void* { return &static_cast<std::vector<T>*>(c)->emplace_back(); }, nullptr, nullptr};
+    [](void* c) -> void* { return &static_cast<std::vector<T>*>(c)->emplace_back(); },
+    nullptr,
+    [](void* c, size_t size) { static_cast<std::vector<T>*>(c)->reserve(size); },
+    nullptr};
 
 template <class T>
 inline constexpr ShapeOps optional_ops = {
     [](const void* c) -> size_t { return static_cast<const std::optional<T>*>(c)->has_value() ? 1 : 0; },
     [](const void* c, size_t) -> const void* { return &**static_cast<const std::optional<T>*>(c); },
-    [](void* c) -> void* { return &static_cast<std::optional<T>*>(c)->emplace(); }, nullptr, nullptr};
+    [](void* c) -> void* { return &static_cast<std::optional<T>*>(c)->emplace(); },
+    nullptr,
+    nullptr,
+    nullptr};
 
 template <class T>
 inline constexpr ShapeOps box_ops = {
     [](const void* c) -> size_t { return static_cast<const Box<T>*>(c)->has_value() ? 1 : 0; },
     [](const void* c, size_t) -> const void* { return &**static_cast<const Box<T>*>(c); },
-    [](void* c) -> void* { return &static_cast<Box<T>*>(c)->emplace(); }, nullptr, nullptr};
+    [](void* c) -> void* { return &static_cast<Box<T>*>(c)->emplace(); },
+    nullptr,
+    nullptr,
+    nullptr};
 
 template <class T>
 inline constexpr ShapeOps map_ops = {
-    [](const void* c) { return static_cast<const std::map<std::string, T>*>(c)->size(); }, nullptr, nullptr,
+    [](const void* c) { return static_cast<const std::map<std::string, T>*>(c)->size(); },
+    nullptr,
+    nullptr,
     [](void* c, std::string_view key) -> void* {
       return &(*static_cast<std::map<std::string, T>*>(c))[std::string(key)];
     },
+    nullptr,
     [](const void* c, void* context, void (*each)(void*, const std::string&, const void*)) {
       for (const auto& [key, value] : *static_cast<const std::map<std::string, T>*>(c)) each(context, key, &value);
     }};

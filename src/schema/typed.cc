@@ -95,6 +95,7 @@ Result<void> read_field(const StructField& field, const Value& value, void* memb
       return read_one(field, value, field.ops->append(member));
     case Shape::List:
       if (!value.is_array()) return bad_request(fmt::format("field \"{}\" is no list", field.name));
+      field.ops->reserve(member, value.size());
       for (const Value& item : items(value)) {
         void* slot = field.ops->append(member);
         if (!item.is_null()) RD_TRYV(read_one(field, item, slot));

@@ -2,10 +2,10 @@
 //
 // Generated structs are plain: public members named exactly as in JSON (C++ keywords get a trailing underscore:
 // namespace_, template_, operator_, default_, continue_, ...), std::string, int32_t, int64_t, bool, double,
-// std::vector, std::map<std::string, T>, nested structs by value; what is a pointer in Go is std::optional (schema::Box
-// where the type is recursive). Quantity, IntOrString, Time, MicroTime, Duration and RawJson have small types of their
-// own in schema/scalars.h. Kinds have apiVersion and kind members filled with their constants, `metadata`, and static
-// constexpr kGroup, kVersion, kApiVersion, kKind, kResource (plural), kNamespaced.
+// std::vector, std::map<std::string, T>, nested structs by value; what is a pointer in Go is std::optional, or
+// schema::Box where it is a struct. Quantity, IntOrString, Time, MicroTime, Duration and RawJson have small types of
+// their own in schema/scalars.h. Kinds have apiVersion and kind members filled with their constants, `metadata`, and
+// static constexpr kGroup, kVersion, kApiVersion, kKind, kResource (plural), kNamespaced.
 #pragma once
 #include <cstdint>
 #include <string>

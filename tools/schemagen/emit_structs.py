@@ -52,8 +52,13 @@ def depends_by_value(message):
             yield f.message
 
 
+def boxed_field(m, f, boxed):
+    """An optional struct lies apart, so that what is absent costs a pointer: a Volume is one of thirty sources."""
+    return f.message is not None and (f.pointer or (m.proto, f.message.proto) in boxed)
+
+
 def order(messages):
-    """Each struct after those that it holds by value; a pointer that closes a circle becomes a Box."""
+    """Each struct after those that it holds by value; what closes a circle becomes a Box."""
     done, active, result, boxed = set(), set(), [], set()
 
     def visit(m):
@@ -79,7 +84,7 @@ def member_type(m, f, boxed):
         return f"std::map<std::string, {base}>"
     if f.repeated:
         return f"std::vector<{base}>"
-    if f.message is not None and (m.proto, f.message.proto) in boxed:
+    if boxed_field(m, f, boxed):
         return f"schema::Box<{base}>"
     return f"std::optional<{base}>" if f.pointer else base
 
@@ -125,7 +130,7 @@ def write_tables(package, messages, boxed):
         for f in flat_fields(m):
             member = member_name(f.json)
             base = cpp_name(f.message) if f.message is not None else CPP[f.kind]
-            boxing = f.message is not None and (m.proto, f.message.proto) in boxed
+            boxing = boxed_field(m, f, boxed)
             shape = "Map" if f.map else "List" if f.repeated else "Optional" if f.pointer or boxing else "Plain"
             ops = {"Map": f"&map_ops<{base}>", "List": f"&list_ops<{base}>", "Optional": f"&box_ops<{base}>" if boxing else f"&optional_ops<{base}>", "Plain": "nullptr"}[shape]
             table = f"&struct_table<{base}>" if f.message is not None else "nullptr"

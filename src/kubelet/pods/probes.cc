@@ -91,7 +91,7 @@ Task<void> PodWorker::probe_containers(PodRuntimeState state) {
     std::string id = there->id;
     bool started = true;
     for (auto [kind, probe] :
-         {std::pair<const char*, const std::optional<core::Probe>*>{"startup", &container.startupProbe},
+         {std::pair<const char*, const schema::Box<core::Probe>*>{"startup", &container.startupProbe},
           {"liveness", &container.livenessProbe},
           {"readiness", &container.readinessProbe}}) {
       if (!*probe) continue;
