@@ -23,6 +23,7 @@ Command make_up_command(CLI::App& program);
 Command make_agent_command(CLI::App& program);
 Command make_konnectivity_server_command(CLI::App& program);
 Command make_konnectivity_agent_command(CLI::App& program);
+Command make_kube_proxy_command(CLI::App& program);
 Command make_reset_command(CLI::App& program);
 Command make_version_command(CLI::App& program);
 
