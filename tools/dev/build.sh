@@ -7,6 +7,8 @@ build() {
   shift
   # Shares compiled objects between build folders and checkouts (cmake/redoubt_library.cmake says how the precompiled header
   # takes part).
+  # What a file includes is learned from the compiler itself: no preprocessing of its own before each compile.
+  export CCACHE_DEPEND=1
   export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1 CCACHE_PCH_EXTSUM=1
   export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
   export NINJA_STATUS="[%f/%t %es] "
