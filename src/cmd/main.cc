@@ -57,6 +57,7 @@ int run(int argc, char** argv) {
       make_version_command(program),
       make_konnectivity_server_command(program),
       make_konnectivity_agent_command(program),
+      make_kube_proxy_command(program),
   };
   CLI11_PARSE(program, argc, argv);
   block_signals();
