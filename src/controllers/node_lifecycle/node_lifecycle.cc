@@ -28,6 +28,7 @@ class NodeLifecycleController : public Controller {
     informers.nodes.on_change([this](const auto& before, const auto& after) {
       if (!after) {
         nodes_.erase(before->metadata.name);
+        last_ready_.erase(before->metadata.name);
         return;
       }
       taints_.add(after->metadata.name);
@@ -151,7 +152,9 @@ class NodeLifecycleController : public Controller {
   Task<void> after_change(std::string name, std::string observed, std::string current) {
     auto node = informers_.nodes.get("", name);
     if (!node) co_return;
-    Health& health = nodes_[name];
+    // Read now: the node may be gone after a wait.
+    auto known = nodes_.find(name);
+    bool pending = known != nodes_.end() && known->second.pods_to_mark;
     bool turned = observed == "True" && current != "True";
     auto last = last_ready_.find(name);
     turned = turned || (last != last_ready_.end() && last->second == "True" && current != "True");
@@ -160,13 +163,12 @@ class NodeLifecycleController : public Controller {
       co_await events_.record(client::EventRecorder::about(*node), "Normal", "NodeNotReady",
                               fmt::format("Node {} status is now: NodeNotReady", name));
     }
-    if (current == "True") {
-      nodes_[name].pods_to_mark = false;
-      co_return;
+    bool all = true;
+    if (current != "True") {
+      if (!turned && !pending) co_return;
+      all = co_await mark_pods_not_ready(name);
     }
-    if (!turned && !health.pods_to_mark) co_return;
-    bool all = co_await mark_pods_not_ready(name);
-    nodes_[name].pods_to_mark = !all;
+    if (auto health = nodes_.find(name); health != nodes_.end()) health->second.pods_to_mark = !all;
   }
 
   Task<bool> mark_pods_not_ready(std::string node) {
