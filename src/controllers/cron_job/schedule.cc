@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kYearsAhead = 5;
 constexpr uint64_t kEveryHour = (1ULL << 24) - 1;
-constexpr int64_t kCounted = 100;  // missed times; beyond, upstream speaks of too many
+constexpr int64_t kMaxSteps = 10'000;  // of an uneven schedule, from where the usual distance led
+constexpr int64_t kCounted = 100;      // missed times; beyond, upstream speaks of too many
 constexpr std::string_view kMonths = "janfebmaraprmayjunjulaugsepoctnovdec";
 constexpr std::string_view kWeekdays = "sunmontuewedthufrisat";
 
@@ -168,9 +169,11 @@ Due due_between(const Schedule& schedule, const TimeZone& zone, Timestamp since,
       out.missed = skipped;
     }
   }
+  int64_t steps = 0;
   for (auto t = schedule.next(from, zone); t && *t <= at; t = schedule.next(*t, zone)) {
     out.latest = t;
-    if (++out.missed > 100 * kCounted) break;
+    ++out.missed;
+    if (++steps > kMaxSteps) break;
   }
   return out;
 }
