@@ -16,15 +16,18 @@ inline constexpr size_t kMaxErrorBytes = 1024;
 inline constexpr size_t kSendQueueBytes = 128 * 1024;
 // What one connection's reader may leave unread, where both ends speak our window extension: the sender stops there.
 inline constexpr size_t kReceiveWindowBytes = 1 << 20;
-// The same where the peer is upstream's: its protocol has no window, and a tunnel that waits for one reader holds up
-// all others, so that the connection is closed beyond this. Upstream's agents send a whole burst before TCP slows them.
+// The same where the peer is upstream's, whose protocol has no window. Beyond this the tunnel is held up for a moment,
+// in which the reader must take so much (1 MB/s), or its connection is closed: an ordinary download is never broken,
+// and one that stands still costs the others that moment once.
 inline constexpr size_t kReceiveBudgetBytes = 16 << 20;
+inline constexpr size_t kHoldBytes = 256 * 1024;
+inline constexpr std::chrono::milliseconds kHoldTime{250};
 // All unread bytes of a tunnel together; the connection that would go over is closed.
 inline constexpr size_t kTunnelBudgetBytes = 256 << 20;
 // What a queued piece costs besides its bytes: a peer that sends single bytes must not get more memory for them.
 inline constexpr size_t kPieceOverheadBytes = 64;
-// The HTTP/2 windows of a tunnel: it is never stopped for one connection, so that only the round trip counts
-// (16 MiB at 200 ms are 80 MB/s).
+// The HTTP/2 windows of a tunnel whose connections have windows of their own: it is never stopped for one of them, so
+// that only the round trip counts (16 MiB at 200 ms are 80 MB/s).
 inline constexpr int32_t kTunnelWindowBytes = 16 << 20;
 // Packets about connections that wait for a peer which does not read; beyond, the tunnel is dropped.
 inline constexpr size_t kMaxControlPackets = 10'000;

@@ -8,7 +8,8 @@ namespace asio = boost::asio;
 
 // A connection's state, shared by its Link and its Connection.
 struct Flow {
-  Flow(Executor executor, int64_t i, Link* l) : id(i), link(l), readable(executor), writable(executor) {}
+  Flow(Executor executor, int64_t i, Link* l)
+      : id(i), link(l), readable(executor), writable(executor), drained(executor) {}
   int64_t id;
   Link* link;  // null once the link has no more to do with it
 
@@ -27,9 +28,10 @@ struct Flow {
   bool closing = false;  // a close goes out after what is queued
   std::string close_error;
   bool scheduled = false;
+  bool too_slow = false;  // did not take enough while the tunnel waited for it
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 
-  Event readable, writable;
+  Event readable, writable, drained;
 };
 
 Link::Link(Options options, Executor executor)
@@ -127,7 +129,26 @@ Task<void> Link::read_loop(net::GrpcStream& stream) {
       co_return;
     }
     if (options_.count) options_.count(packet->type, false);
+    if (packet->type == PacketType::Data && !extended()) co_await hold_for(packet->connect_id, packet->data.size());
     receive(std::move(*packet));
+  }
+}
+
+Task<void> Link::hold_for(int64_t connect_id, size_t bytes) {
+  auto found = flows_.find(connect_id);
+  if (found == flows_.end()) co_return;
+  std::shared_ptr<Flow> flow = found->second;
+  size_t budget = options_.receive_budget;
+  if (flow->in_cost + bytes + kPieceOverheadBytes <= budget) co_return;
+  size_t enough = budget - std::min(budget / 2, kHoldBytes + bytes);
+  auto end = std::chrono::steady_clock::now() + kHoldTime;
+  while (flow->link != nullptr && !flow->closing && flow->in_cost > enough) {
+    auto left = end - std::chrono::steady_clock::now();
+    if (left.count() <= 0) {
+      flow->too_slow = true;
+      co_return;
+    }
+    co_await flow->drained.wait_for(left);
   }
 }
 
@@ -197,7 +218,7 @@ void Link::receive_data(Packet packet) {
   size_t cost = packet.data.size() + kPieceOverheadBytes;
   // With the extension the sender counts bytes alone; the overhead of its pieces comes on top.
   size_t limit = extended() ? 2 * kReceiveWindowBytes : options_.receive_budget;
-  if (flow->in_cost + cost > limit || unread_ + cost > kTunnelBudgetBytes) {
+  if (flow->too_slow || flow->in_cost + cost > limit || unread_ + cost > kTunnelBudgetBytes) {
     std::string why = fmt::format(
         "konnectivity: the reader is too slow: {} bytes wait for it, and the protocol has no window to stop the sender",
         flow->in_cost);
@@ -344,6 +365,7 @@ Task<Result<Bytes>> Connection::read_piece() {
       flow->in.pop_front();
       size_t cost = piece.size() + kPieceOverheadBytes;
       flow->in_cost -= cost;
+      flow->drained.notify();
       if (flow->link != nullptr) {
         flow->link->unread_ -= cost;
         flow->uncredited += piece.size();
@@ -423,6 +445,7 @@ void Connection::close(std::string error) {
   flow->in.clear();
   flow->readable.notify();
   flow->writable.notify();
+  flow->drained.notify();
   flow->link->schedule(flow);
 }
 

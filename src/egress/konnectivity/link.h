@@ -1,9 +1,10 @@
 // One tunnel between a proxy server and an agent: the packets of many connections over one gRPC stream.
 //
 // Upstream's protocol knows no window: whoever reads a tunnel must take what comes, or hold up every connection in it.
-// So a Link never stops reading for one connection. Each connection has a bound on what its reader may leave unread;
-// over it, only that connection is closed, with an error that says why. Between two ends that both know it, our window
-// extension (header.h) keeps a sender from ever getting there, and lets one direction of a connection end alone.
+// Between two ends that both know it, our window extension (header.h) gives each connection a window, so that a Link
+// never stops reading, and lets one direction of a connection end alone. With upstream's at the other end, each
+// connection has a bound on what its reader may leave unread; over it the tunnel waits for that reader for a moment
+// only (limits.h), and if it is not fast enough that connection is closed, with an error that says why.
 //
 // Sending is fair: connections take turns, a packet each; packets about connections go first.
 //
@@ -92,6 +93,8 @@ class Link : public std::enable_shared_from_this<Link> {
   friend class Connection;
   Task<void> read_loop(net::GrpcStream& stream);
   Task<void> write_loop(net::GrpcStream& stream);
+  // Without the extension: waits a moment for a reader that is behind.
+  Task<void> hold_for(int64_t connect_id, size_t bytes);
   void receive(Packet packet);
   void receive_data(Packet packet);
   void schedule(const std::shared_ptr<Flow>& flow);

@@ -282,9 +282,11 @@ BytesList encode_packet(const Packet& packet) {
   size_t data = packet.type == PacketType::Data ? packet.data.size() : 0;
   std::string head;
   put_number(head, 1, static_cast<uint32_t>(packet.type));
-  put_varint(head, payload_field(packet.type) << 3 | kLength);
-  put_varint(head, body.size() + data);
-  head += body;
+  if (uint32_t field = payload_field(packet.type); field != 0) {
+    put_varint(head, field << 3 | kLength);
+    put_varint(head, body.size() + data);
+    head += body;
+  }
   BytesList out;
   out.push_back(Bytes::take(std::move(head)));
   if (data > 0) out.push_back(packet.data);

@@ -198,7 +198,7 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
                          {kServerCount, std::to_string(self->options_.server_count)}};
     if (backend->link->extended()) headers.add(kWindow, std::to_string(kReceiveWindowBytes));
     RD_CO_TRYV(co_await call.send_headers(std::move(headers)));
-    call.widen_window(kTunnelWindowBytes);
+    if (backend->link->extended()) call.widen_window(kTunnelWindowBytes);
     log_info("konnectivity agent connected", {{"agentID", backend->agent_id},
                                               {"from", backend->remote_address},
                                               {"identity", backend->identity},

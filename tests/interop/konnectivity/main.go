@@ -36,7 +36,7 @@ func dial(proxy, target string) (net.Conn, error) {
 		return d.DialContext(ctx, network, proxy)
 	})
 	tunnel, err := client.CreateSingleUseGrpcTunnelWithContext(ctx, context.Background(), "passthrough:///"+proxy, dialer,
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithAuthority("localhost"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, fmt.Errorf("tunnel: %w", err)
 	}
