@@ -2,6 +2,7 @@
 
 #include "apiserver/auth/certificate_restriction.h"
 #include "apiserver/auth/node_restriction.h"
+#include "apiserver/auth/seen_addresses.h"
 #include "base/random.h"
 #include "schema/k8s/core_v1.h"
 #include "schema/typed.h"
@@ -61,6 +62,16 @@ Result<void> Admission::mutate_create(Context& c, Value& object) const {
     Value groups = Value::array(c.arena);
     for (const std::string& group : c.user.groups) groups.push_back(c.arena, Value::string(c.arena.copy(group)));
     spec.set(c.arena, "groups", groups);
+    Value annotations = object.get({"metadata", "annotations"});
+    if (annotations.is_object())
+      object.object_at(c.arena, "metadata").object_at(c.arena, "annotations").erase(kSeenAddressesAnnotation);
+    std::string_view node = c.user.node_name();
+    if (!node.empty() && c.seen_addresses != nullptr) {
+      std::string seen = fmt::format("{}", fmt::join(c.seen_addresses->of(node), ","));
+      object.object_at(c.arena, "metadata")
+          .object_at(c.arena, "annotations")
+          .set(c.arena, kSeenAddressesAnnotation, Value::string(c.arena.copy(seen)));
+    }
   }
   if (is(c, "", "pods") && c.info.subresource.empty()) {
     RD_TRYV(service_account(c, object));
@@ -193,6 +204,10 @@ Pending<Result<void>> Admission::validate(Context& c, const Value& object, const
   if (auto ok = node_restriction(c, object, old); !ok) return ok;
   std::optional<NeededRight> needed;
   if (is(c, "certificates.k8s.io", "certificatesigningrequests")) {
+    if (!old.is_null() && object.get({"metadata", "annotations", kSeenAddressesAnnotation}).as_string() !=
+                              old.get({"metadata", "annotations", kSeenAddressesAnnotation}).as_string())
+      return forbidden(c.group_resource(), object.get({"metadata", "name"}).as_string(),
+                       fmt::format("the annotation {} is the API server's own", kSeenAddressesAnnotation));
     needed = certificate_restriction(c.info.subresource, object, old);
   } else {
     needed = rbac_escalation(c, object, old);

@@ -28,6 +28,8 @@ struct RequestInfo {
 enum class Form { Json, Yaml, Protobuf };
 enum class View { Object, Table, PartialMetadata };
 
+class SeenAddresses;
+
 struct Context {
   net::Request& request;
   net::Responder& responder;
@@ -41,6 +43,7 @@ struct Context {
   View view = View::Object;
   schema::Arena arena;
   std::vector<std::string> warnings;
+  const SeenAddresses* seen_addresses = nullptr;  // of nodes; set by the step that authenticates
   Seat seat;
 
   std::string_view param(std::string_view name) const {

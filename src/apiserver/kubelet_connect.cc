@@ -40,6 +40,11 @@ class KubeletConnect : public ConnectHandler {
     if (!outcome && !c.responder.started()) co_await send_status(c, outcome.error());
   }
 
+  void replace_kubelet_credentials(std::string ca_pem, std::string certificate_pem,
+                                   std::string private_key_pem) override {
+    kubelets_.replace_credentials(std::move(ca_pem), std::move(certificate_pem), std::move(private_key_pem));
+  }
+
  private:
   Result<Bytes> find(std::string_view storage, std::string_view resource, const std::string& key,
                      std::string_view name) const {

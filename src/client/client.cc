@@ -140,6 +140,13 @@ Result<void> Client::replace_certificate(std::string certificate_pem, std::strin
   return {};
 }
 
+Result<void> Client::replace_roots(std::string ca_pem) {
+  if (!state_->tls) return service_unavailable(state_->setup_error);
+  RD_TRYV(state_->tls->replace_roots(std::move(ca_pem)));
+  state_->http->drop_idle();
+  return {};
+}
+
 std::string Client::object_path(const schema::Resource& r, std::string_view ns, std::string_view name,
                                 std::string_view subresource) {
   std::string out =

@@ -38,6 +38,10 @@ struct Config {
 };
 // Reads a kubeconfig's current context; inline data and files both. BadRequest names what is missing.
 Result<Config> load_kubeconfig(std::string_view path);
+// The same of a text; `name` is for errors.
+Result<Config> parse_kubeconfig(std::string_view text, std::string_view name);
+// Server and authorities of the only cluster in a text without contexts, as ConfigMap cluster-info carries it.
+Result<Config> parse_kubeconfig_cluster(std::string_view text);
 // Writes one (mode 0600) with inline data.
 Result<void> write_kubeconfig(std::string_view path, const Config& config, std::string_view user_name);
 
@@ -158,6 +162,8 @@ class Client {
 
   // New credentials for all later requests; connections made with the old ones end when their requests do.
   Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem);
+  // Later connections trust these authorities and no others; old connections end when their requests do.
+  Result<void> replace_roots(std::string ca_pem);
   Executor executor() const;
   // With pinned_ca_hashes: the authority that the server showed and that matched. ServiceUnavailable before the first
   // request.

@@ -1,6 +1,7 @@
 #include "client/event_recorder.h"
 
 #include "base/log.h"
+#include "base/random.h"
 
 namespace redoubt::client {
 
@@ -26,7 +27,8 @@ Task<void> EventRecorder::record(k8s::core::v1::ObjectReference about, std::stri
   k8s::core::v1::Event e;
   // Cluster-scoped objects' events live in "default".
   e.metadata.namespace_ = about.namespace_.empty() ? "default" : about.namespace_;
-  e.metadata.generateName = about.name.substr(0, 200) + ".";
+  // As upstream names them; a generateName may not end with a dot.
+  e.metadata.name = fmt::format("{}.{:016x}", about.name.substr(0, 200), random_u64());
   e.involvedObject = std::move(about);
   e.reason = reason;
   e.message = std::move(message);

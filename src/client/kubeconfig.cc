@@ -39,6 +39,29 @@ Value named(const Value& list, std::string_view name) {
 
 Result<Config> load_kubeconfig(std::string_view path) {
   RD_TRY(std::string text, pki::read_file(std::string(path)));
+  return parse_kubeconfig(text, path);
+}
+
+Result<Config> parse_kubeconfig_cluster(std::string_view text) {
+  schema::Arena arena;
+  RD_TRY(Value parsed, schema::parse_yaml(text, arena));
+  Value clusters = parsed.get({"clusters"});
+  if (clusters.size() != 1) return bad_request("one cluster was looked for");
+  for (const Value& item : schema::items(clusters)) {
+    Value cluster = item.get({"cluster"});
+    Config out;
+    out.server = cluster.get({"server"}).as_string();
+    if (out.server.empty()) return bad_request("the cluster has no server");
+    // Inline only: a text from elsewhere names no file of this machine.
+    auto decoded = base64_decode(cluster.get({"certificate-authority-data"}).as_string());
+    if (!decoded || decoded->empty()) return bad_request("the cluster has no certificate-authority-data");
+    out.ca_pem = std::move(*decoded);
+    return out;
+  }
+  return bad_request("there is no cluster");
+}
+
+Result<Config> parse_kubeconfig(std::string_view text, std::string_view path) {
   schema::Arena arena;
   auto parsed = schema::parse_yaml(text, arena);
   if (!parsed) return Error(parsed.error().with_context(path));

@@ -17,6 +17,7 @@ class ControlPlaneImpl : public ControlPlane {
   explicit ControlPlaneImpl(const Server& server) : server_(server), loops_(1, "controllers") {}
 
   ~ControlPlaneImpl() override {
+    subscription_.reset();
     std::promise<void> done;
     boost::asio::post(loops_.executor(0), [&] {
       stopping_ = std::make_unique<Scope>(loops_.executor(0), "stopping");
@@ -39,33 +40,69 @@ class ControlPlaneImpl : public ControlPlane {
   // A client that is one controller: a ServiceAccount's name, proven by a certificate that this process signs for
   // itself.
   Result<client::Client*> client_of(const std::string& controller) {
+    RD_TRY(pki::KeyPair identity, identity_of(controller));
+    return add_client(identity, "redoubt/" + controller,
+                      [this, controller](const pki::ClusterPki&) { return identity_of(controller); });
+  }
+  Result<pki::KeyPair> identity_of(const std::string& controller) {
     pki::Template wanted;
     wanted.subject.common_name = "system:serviceaccount:kube-system:" + controller;
     wanted.subject.organizations = {"system:serviceaccounts", "system:serviceaccounts:kube-system"};
     wanted.usages = {pki::Usage::ClientAuth};
-    RD_TRY(pki::KeyPair identity, pki::issue(server_.pki().ca, wanted));
+    wanted.lifetime = server_.options().tls.certificate_duration;
+    return pki::issue(server_.pki().ca, wanted);
+  }
+  // A client that is a component, with the certificate of its name in the PKI's folder.
+  client::Client* component_client(const std::string& name) {
+    return add_client(server_.pki().clients.at(name), "redoubt/" + name,
+                      [name](const pki::ClusterPki& pki) -> Result<pki::KeyPair> { return pki.clients.at(name); });
+  }
+
+  using Identity = std::function<Result<pki::KeyPair>(const pki::ClusterPki&)>;
+  client::Client* add_client(const pki::KeyPair& now, std::string user_agent, Identity later) {
     clients_.push_back(
-        std::make_unique<client::Client>(loops_.executor(0), server_.client_config(identity, "redoubt/" + controller)));
+        std::make_unique<client::Client>(loops_.executor(0), server_.client_config(now, std::move(user_agent))));
+    identities_.push_back(std::move(later));
     return clients_.back().get();
+  }
+
+  // New authorities and certificates, for every client. A certificate of a component is due no later than those in the
+  // folder, which were made with the same lifetime and earlier.
+  void renew(const pki::ClusterPki& pki) {
+    for (size_t i = 0; i < clients_.size(); ++i) {
+      auto identity = identities_[i](pki);
+      Result<void> done = identity ? clients_[i]->replace_roots(pki.ca_bundle) : Error(identity.error());
+      if (done) done = clients_[i]->replace_certificate(identity->certificate_pem, identity->private_key_pem);
+      if (!done) log_error("a component keeps its old certificate", {{"error", done.error().message()}});
+    }
+    for (auto& told : told_) told(pki);
   }
 
   Result<void> start_all() {
     using namespace controllers;
     scope_ = std::make_unique<Scope>(loops_.executor(0), "control plane");
-    clients_.push_back(std::make_unique<client::Client>(
-        loops_.executor(0),
-        server_.client_config(server_.pki().clients.at("controller-manager"), "redoubt/controller-manager")));
-    informers_ = std::make_unique<Informers>(*clients_.back());
+    informers_ = std::make_unique<Informers>(*component_client("controller-manager"));
     auto add = [&](std::unique_ptr<Controller> controller) { controllers_.push_back(std::move(controller)); };
     RD_TRY(client::Client * api, client_of("service-account-controller"));
     add(make_service_account(*api, *informers_));
     RD_TRY(api, client_of("root-ca-cert-publisher"));
-    add(make_root_ca(*api, *informers_, server_.pki().ca.certificate_pem));
+    auto root_ca = make_root_ca(*api, *informers_, server_.pki().ca_bundle);
+    told_.push_back([root = root_ca.get()](const pki::ClusterPki& pki) { root->replace(pki.ca_bundle); });
+    add(std::move(root_ca));
     RD_TRY(api, client_of("certificate-controller"));
-    std::vector<std::string> allow = server_.options().node_address_allow;
-    // The machine that runs the server is known to be there.
-    allow.push_back(server_.options().advertise_address + "/32");
-    add(make_certificates(*api, *informers_, {server_.pki().ca, server_.pki().kubelet_ca, std::move(allow)}));
+    add(make_certificate_approver(*api, *informers_, server_.options().node_address_allow));
+    auto authorities = [&server = server_]() -> SigningAuthorities {
+      pki::ClusterPki pki = server.pki();
+      return {pki.ca, pki.kubelet_ca};
+    };
+    add(make_certificate_signer(*api, *informers_, authorities, server_.options().tls.cluster_signing_duration));
+    add(make_certificate_cleaner(*api, *informers_));
+    RD_TRY(api, client_of("bootstrap-signer"));
+    auto signer = make_bootstrap_signer(*api, cluster_info(server_.pki()));
+    told_.push_back([this, s = signer.get()](const pki::ClusterPki& pki) { s->replace(cluster_info(pki)); });
+    add(std::move(signer));
+    RD_TRY(api, client_of("token-cleaner"));
+    add(make_token_cleaner(*api));
     RD_TRY(api, client_of("replicaset-controller"));
     add(make_replica_set(*api, *informers_));
     RD_TRY(api, client_of("deployment-controller"));
@@ -73,9 +110,8 @@ class ControlPlaneImpl : public ControlPlane {
     RD_TRY(api, client_of("node-controller"));
     add(make_node_ipam(*api, *informers_, server_.options().cluster_cidr));
 
-    clients_.push_back(std::make_unique<client::Client>(
-        loops_.executor(0), server_.client_config(server_.pki().clients.at("scheduler"), "redoubt/scheduler")));
-    scheduler_ = std::make_unique<scheduler::Scheduler>(*clients_.back(), informers_->pods, informers_->nodes);
+    scheduler_ =
+        std::make_unique<scheduler::Scheduler>(*component_client("scheduler"), informers_->pods, informers_->nodes);
 
     Informers& i = *informers_;
     scope_->spawn(return_memory());
@@ -92,7 +128,16 @@ class ControlPlaneImpl : public ControlPlane {
     scope_->spawn(i.endpoints.run());
     for (auto& controller : controllers_) scope_->spawn(controller->run());
     scope_->spawn(scheduler_->run());
+    subscription_ =
+        server_.live_pki().subscribe(loops_.executor(0), [this](const pki::ClusterPki& pki) { renew(pki); });
     return {};
+  }
+
+  controllers::ClusterInfo cluster_info(const pki::ClusterPki& pki) const {
+    const ServerOptions& options = server_.options();
+    std::string host = options.advertise_address;
+    if (host.find(':') != std::string::npos) host = "[" + host + "]";
+    return {fmt::format("https://{}:{}", host, options.secure_port), pki.ca_bundle, pki.kubelet_ca_bundle};
   }
 
   const Server& server_;
@@ -100,6 +145,9 @@ class ControlPlaneImpl : public ControlPlane {
   std::unique_ptr<Scope> stopping_;
   std::unique_ptr<Scope> scope_;
   std::vector<std::unique_ptr<client::Client>> clients_;
+  std::vector<Identity> identities_;  // beside clients_: who each is, once certificates change
+  std::vector<std::function<void(const pki::ClusterPki&)>> told_;  // controllers that publish authorities
+  std::shared_ptr<void> subscription_;
   std::unique_ptr<controllers::Informers> informers_;
   std::vector<std::unique_ptr<controllers::Controller>> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;

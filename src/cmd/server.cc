@@ -10,10 +10,12 @@
 #include "apiserver/apiserver.h"
 #include "apiserver/kubelet_connect.h"
 #include "apiserver/objects.h"
+#include "base/blocking.h"
 #include "base/log.h"
 #include "client/client.h"
 #include "cmd/control_plane.h"
 #include "cmd/egress.h"
+#include "cmd/sni.h"
 #include "net/http_server.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -93,14 +95,24 @@ class ServerImpl : public Server {
     char host[256] = "";
     ::gethostname(host, sizeof host - 1);
     if (host[0] != '\0') pki_options.apiserver_dns_names.emplace_back(host);
-    RD_TRY(pki_, pki::ensure_cluster_pki(pki_options));
+    pki_options.leaf_lifetime = options_.tls.certificate_duration;
+    pki_options.apiserver_certificate_file = options_.tls.cert_file;
+    pki_options.apiserver_key_file = options_.tls.private_key_file;
+    if (options_.tls.cert_file.empty() != options_.tls.private_key_file.empty())
+      return bad_request("--tls-cert-file and --tls-private-key-file go together");
+    RD_TRY(sni_files_, parse_sni(options_.tls.sni_cert_keys));
+    std::vector<std::string> watched;
+    for (const SniFiles& files : sni_files_) watched.insert(watched.end(), {files.certificate, files.key});
+    for (std::string& file : live_files(options_.authentication)) watched.push_back(std::move(file));
+    RD_TRY(live_pki_, pki::LivePki::open(pki_options, std::move(watched)));
+    pki::ClusterPki pki = *live_pki_->current();
 
-    RD_TRYV(apply(options_.authentication, pki_, api));
+    RD_TRYV(apply(options_.authentication, pki, api, live_authentication_));
     RD_TRYV(apply(options_.authorization, api));
     api.authentication.store = store_.get();
     api.advertise_address = options_.advertise_address;
     api.advertise_port = options_.secure_port;
-    api.client_ca_pem = pki_.ca.certificate_pem;
+    api.client_ca_pem = pki.ca_bundle;
     api.max_requests_inflight = options_.max_requests_inflight;
     api.max_mutating_requests_inflight = options_.max_mutating_requests_inflight;
     RD_TRY(egress_, make_egress(options_.egress, *store_));
@@ -112,38 +124,43 @@ class ServerImpl : public Server {
     size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
     loops_ = std::make_unique<net::LoopPool>(count, "api");
     api.loop = loops_->executor(0);
-    connect_ = apiserver::make_kubelet_connect({*egress_.dialer, *store_, pki_.kubelet_ca.certificate_pem,
-                                                pki_.apiserver_kubelet_client.certificate_pem,
-                                                pki_.apiserver_kubelet_client.private_key_pem});
+    connect_ = apiserver::make_kubelet_connect({*egress_.dialer, *store_, pki.kubelet_ca_bundle,
+                                                pki.apiserver_kubelet_client.certificate_pem,
+                                                pki.apiserver_kubelet_client.private_key_pem});
     api.connect = connect_.get();
     // Front proxies' authorities too, so that they know which certificate is wanted.
     std::string client_ca = api.accepted_client_ca_pem + "\n" + api.requestheader_client_ca_pem;
     RD_TRY(api_, apiserver::ApiServer::make(std::move(api)));
 
     net::TlsServerContext::Options tls;
-    // The CA goes along, so that a joining node can check it against the hash it was given.
-    tls.certificate_pem = pki_.apiserver.certificate_pem + pki_.ca.certificate_pem;
-    tls.private_key_pem = pki_.apiserver.private_key_pem;
+    tls.certificate_pem = serving_chain(pki);
+    tls.private_key_pem = pki.apiserver.private_key_pem;
     tls.client_ca_hint_pem = client_ca;
+    tls.policy = options_.tls.policy;
+    RD_TRY(tls.sni, read_sni(sni_files_));
     net::HttpServerOptions http;
     http.address = options_.bind_address;
     http.port = options_.secure_port;
-    RD_TRY(http.tls, net::TlsServerContext::make(std::move(tls)));
+    RD_TRY(tls_, net::TlsServerContext::make(std::move(tls)));
+    http.tls = tls_;
     http.handler = api_->handler();
     RD_TRY(http_, net::HttpServer::start(*loops_, std::move(http)));
     RD_TRYV(run_on(loops_->executor(0), api_->bootstrap()));
 
-    client::Config admin = client_config(pki_.clients.at("admin"), "");
-    RD_TRYV(client::write_kubeconfig(
-        options_.write_kubeconfig.empty() ? options_.data_dir + "/admin.kubeconfig" : options_.write_kubeconfig, admin,
-        "kubernetes-admin"));
+    RD_TRYV(write_admin(pki));
+    on_loop([this] {
+      scope_ = std::make_unique<Scope>(loops_->executor(0), "certificates");
+      scope_->spawn(live_pki_->run());
+    });
+    subscription_ = live_pki_->subscribe(loops_->executor(0), [this](const pki::ClusterPki& now) { take_over(now); });
     RD_TRY(control_plane_, ControlPlane::start(*this));
     log_info("API server is ready", {{"address", fmt::format("{}:{}", options_.bind_address, http_->port())},
                                      {"advertised", options_.advertise_address}});
     return {};
   }
 
-  const pki::ClusterPki& pki() const override { return pki_; }
+  pki::ClusterPki pki() const override { return *live_pki_->current(); }
+  pki::LivePki& live_pki() const override { return *live_pki_; }
   const ServerOptions& options() const override { return options_; }
   std::string service_ip() const override { return api_->service_ip(); }
 
@@ -152,7 +169,7 @@ class ServerImpl : public Server {
     config.server = fmt::format("https://127.0.0.1:{}", options_.secure_port);
     if (options_.bind_address != "0.0.0.0" && options_.bind_address != "::" && options_.bind_address != "127.0.0.1")
       config.server = fmt::format("https://{}:{}", options_.bind_address, options_.secure_port);
-    config.ca_pem = pki_.ca.certificate_pem;
+    config.ca_pem = live_pki_->current()->ca_bundle;
     config.certificate_pem = identity.certificate_pem;
     config.private_key_pem = identity.private_key_pem;
     if (!user_agent.empty()) config.user_agent = std::move(user_agent);
@@ -163,6 +180,13 @@ class ServerImpl : public Server {
     if (!loops_) return;
     control_plane_.reset();
     if (egress_.reverse) egress_.reverse->drain();
+    subscription_.reset();
+    if (scope_) {
+      run_on(loops_->executor(0), [](Scope& scope) -> Task<bool> {
+        co_await scope.join();
+        co_return true;
+      }(*scope_));
+    }
     if (http_) {
       run_on(loops_->executor(0), [](net::HttpServer& server) -> Task<bool> {
         co_await server.drain(std::chrono::seconds(2));
@@ -183,13 +207,64 @@ class ServerImpl : public Server {
   }
 
  private:
+  // The CA goes along, so that a joining node can check it against the hash it was given.
+  std::string serving_chain(const pki::ClusterPki& pki) const {
+    return options_.tls.cert_file.empty() ? pki.apiserver.certificate_pem + pki.ca.certificate_pem
+                                          : pki.apiserver.certificate_pem;
+  }
+
+  Result<void> write_admin(const pki::ClusterPki& pki) const {
+    client::Config admin = client_config(pki.clients.at("admin"), "");
+    return client::write_kubeconfig(
+        options_.write_kubeconfig.empty() ? options_.data_dir + "/admin.kubeconfig" : options_.write_kubeconfig, admin,
+        "kubernetes-admin");
+  }
+
+  // What changed is handed to whoever uses it. One that can't take it keeps what it has, and the log says so.
+  void take_over(const pki::ClusterPki& pki) {
+    auto note = [](const char* what, const Result<void>& outcome) {
+      if (!outcome)
+        log_error("a changed key or certificate can't be used; the old one stays",
+                  {{"for", what}, {"error", outcome.error().message()}});
+    };
+    // Trust first: a certificate of a new authority is shown only once its own clients take it.
+    auto accepted = refresh(options_.authentication, pki, live_authentication_);
+    note("client certificates and tokens",
+         accepted ? tls_->replace_client_ca_hint(*accepted) : Error(accepted.error()));
+    note("the secure port", tls_->replace_certificate(serving_chain(pki), pki.apiserver.private_key_pem));
+    connect_->replace_kubelet_credentials(pki.kubelet_ca_bundle, pki.apiserver_kubelet_client.certificate_pem,
+                                          pki.apiserver_kubelet_client.private_key_pem);
+    scope_->spawn([](ServerImpl& self, pki::ClusterPki now, auto said) -> Task<void> {
+      // Not cancellable: the scope's end waits for it.
+      co_await run_blocking([&self, &now, &said] {
+        auto sni = read_sni(self.sni_files_);
+        said("--tls-sni-cert-key", sni ? self.tls_->replace_sni(std::move(*sni)) : Error(sni.error()));
+        said("the administrator's kubeconfig", self.write_admin(now));
+      });
+    }(*this, pki, note));
+  }
+
+  void on_loop(std::function<void()> work) {
+    std::promise<void> done;
+    boost::asio::post(loops_->executor(0), [&] {
+      work();
+      done.set_value();
+    });
+    done.get_future().get();
+  }
+
   ServerOptions options_;
-  pki::ClusterPki pki_;
+  std::unique_ptr<pki::LivePki> live_pki_;
+  std::shared_ptr<void> subscription_;
+  LiveAuthentication live_authentication_;
+  std::shared_ptr<net::TlsServerContext> tls_;
+  std::vector<SniFiles> sni_files_;
   std::unique_ptr<store::Store> store_;
   Egress egress_;
   std::unique_ptr<apiserver::ConnectHandler> connect_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::LoopPool> loops_;
+  std::unique_ptr<Scope> scope_;  // on the first loop
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<ControlPlane> control_plane_;
 };

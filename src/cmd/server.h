@@ -10,7 +10,9 @@
 #include "cmd/flags/authentication.h"
 #include "cmd/flags/authorization.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "pki/cluster_pki.h"
+#include "pki/live_pki.h"
 
 namespace redoubt::cmd {
 
@@ -18,6 +20,15 @@ namespace redoubt::cmd {
 struct EgressOptions {
   std::string config_file;                // --egress-selector-config-file
   std::string without_tunnel = "direct";  // --nodes-without-tunnel: direct, refuse
+};
+
+// The secure port's certificates and what it speaks; lifetimes of what is signed here.
+struct TlsOptions {
+  std::string cert_file, private_key_file;  // --tls-cert-file, --tls-private-key-file; default: made by the server
+  std::vector<std::string> sni_cert_keys;   // --tls-sni-cert-key: "cert,key" or "cert,key:name,*.name"
+  net::TlsPolicy policy;                    // --tls-min-version, --tls-cipher-suites
+  std::chrono::seconds certificate_duration{std::chrono::hours(24 * 365)};
+  std::chrono::seconds cluster_signing_duration{std::chrono::hours(24 * 365)};
 };
 
 struct ServerOptions {
@@ -36,6 +47,7 @@ struct ServerOptions {
   std::vector<std::string> node_address_allow;  // CIDRs whose addresses kubelet certificates may carry
   AuthenticationFlags authentication;
   AuthorizationFlags authorization;
+  TlsOptions tls;
 };
 
 class Server {
@@ -43,7 +55,9 @@ class Server {
   // Starts everything and returns when /readyz is ok. Blocking.
   static Result<std::unique_ptr<Server>> start(ServerOptions options);
   virtual ~Server() = default;
-  virtual const pki::ClusterPki& pki() const = 0;
+  // As they are now; they change while the server runs, see live_pki().
+  virtual pki::ClusterPki pki() const = 0;
+  virtual pki::LivePki& live_pki() const = 0;
   virtual const ServerOptions& options() const = 0;
   virtual std::string service_ip() const = 0;
   // How a component of this process reaches the API server: the secure port, with a certificate of its own.

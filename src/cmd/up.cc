@@ -2,9 +2,10 @@
 
 #include <cstdlib>
 
-#include "base/random.h"
 #include "base/time.h"
+#include "cmd/bootstrap_tokens.h"
 #include "kubelet/kubelet.h"
+#include "kubelet/node/join.h"
 #include "kubelet/node/network.h"
 #include "kubeproxy/proxier.h"
 #include "schema/k8s/core_v1.h"
@@ -12,21 +13,20 @@
 namespace redoubt::cmd {
 
 Result<void> prepare_local_agent(const Server& server, kubelet::Options& options) {
+  options.ca_hashes.clear();
   client::Config admin = server.client_config(server.pki().clients.at("admin"), "redoubt/up");
   options.server = admin.server;
   options.service_host = server.service_ip();
+  if (!kubelet::needs_bootstrap(options)) return {};
   RD_TRY(pki::Certificate ca, pki::parse_certificate(server.pki().ca.certificate_pem));
   options.ca_hashes = {ca.spki_hash};
-  std::string id = random_suffix(6), secret = random_suffix(16);
-  k8s::core::v1::Secret token;
-  token.metadata.name = "bootstrap-token-" + id;
-  token.metadata.namespace_ = "kube-system";
-  token.type = "bootstrap.kubernetes.io/token";
-  token.data["token-id"].bytes = id;
-  token.data["token-secret"].bytes = secret;
-  token.data["usage-bootstrap-authentication"].bytes = "true";
-  token.data["expiration"].bytes = format_rfc3339(now() + std::chrono::hours(1));
-  token.data["description"].bytes = "made by `redoubt up` for its own node";
+  pki::BootstrapToken made = pki::generate_bootstrap_token();
+  BootstrapTokenOptions wanted;
+  wanted.ttl = std::chrono::minutes(10);
+  wanted.usages = {"authentication"};
+  wanted.groups = {};
+  wanted.description = "made by `redoubt up` for its own node";
+  k8s::core::v1::Secret token = bootstrap_token_secret(made, wanted);
   Result<void> outcome;
   net::run_until_done([&]() -> Task<void> {
     return [](client::Config config, k8s::core::v1::Secret s, Result<void>& out) -> Task<void> {
@@ -35,7 +35,7 @@ Result<void> prepare_local_agent(const Server& server, kubelet::Options& options
       if (!made) out = Error(made.error());
     }(admin, token, outcome);
   });
-  options.bootstrap_token = id + "." + secret;
+  options.bootstrap_token = made.text();
   return outcome;
 }
 

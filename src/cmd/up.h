@@ -5,7 +5,8 @@
 
 namespace redoubt::cmd {
 
-// Makes a bootstrap token that lives an hour, and fills in how the kubelet reaches and joins this server. Blocking.
+// Fills in how the kubelet reaches this server; while it has no identity yet, makes a bootstrap token of ten minutes.
+// Blocking.
 Result<void> prepare_local_agent(const Server& server, kubelet::Options& options);
 
 // Pods, containerd, mounts, the bridge, nft tables: what `redoubt reset` removes. Blocking.

@@ -1,5 +1,7 @@
 // One maker a controller; each in the folder of its name.
 #pragma once
+#include <chrono>
+#include <functional>
 #include <memory>
 
 #include "controllers/controller.h"
@@ -10,16 +12,43 @@ namespace redoubt::controllers {
 
 // A "default" ServiceAccount in every namespace.
 std::unique_ptr<Controller> make_service_account(client::Client& api, Informers& informers);
-// The ConfigMap kube-root-ca.crt in every namespace, with the CA that pods verify the API server by.
-std::unique_ptr<Controller> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem);
+// A controller that publishes something which changes while it runs (authorities, when they are rotated).
+template <class T>
+class Publisher : public Controller {
+ public:
+  // On the controller's loop.
+  virtual void replace(T published) = 0;
+};
 
-struct CertificateOptions {
+// The ConfigMap kube-root-ca.crt in every namespace, with the CA bundle that pods verify the API server by.
+std::unique_ptr<Publisher<std::string>> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem);
+
+// Approves kubelets' certificate requests where the rules allow it, and says in an Event why one waits for a person.
+// `node_address_allow` are CIDRs, --node-address-allow.
+std::unique_ptr<Controller> make_certificate_approver(client::Client& api, Informers& informers,
+                                                      std::vector<std::string> node_address_allow);
+struct SigningAuthorities {
   pki::KeyPair client_ca;
   pki::KeyPair kubelet_ca;
-  std::vector<std::string> node_address_allow;  // CIDRs
 };
-// Approves kubelets' requests where the rules allow it, and signs what is approved.
-std::unique_ptr<Controller> make_certificates(client::Client& api, Informers& informers, CertificateOptions options);
+// Signs what is approved, with the authorities of that moment.
+std::unique_ptr<Controller> make_certificate_signer(client::Client& api, Informers& informers,
+                                                    std::function<SigningAuthorities()> authorities,
+                                                    std::chrono::seconds duration);
+// Deletes requests that are over: issued, denied, failed, never approved, expired.
+std::unique_ptr<Controller> make_certificate_cleaner(client::Client& api, Informers& informers);
+
+// What a node that joins is told: ConfigMap kube-public/cluster-info.
+struct ClusterInfo {
+  std::string server;             // "https://10.0.0.1:6443"
+  std::string ca_bundle;          // of the API server
+  std::string kubelet_ca_bundle;  // of kubelets' serving certificates
+  bool operator==(const ClusterInfo&) const = default;
+};
+// Publishes cluster-info, signed with each bootstrap token that may sign (jws-kubeconfig-ID).
+std::unique_ptr<Publisher<ClusterInfo>> make_bootstrap_signer(client::Client& api, ClusterInfo info);
+// Deletes bootstrap tokens at their end.
+std::unique_ptr<Controller> make_token_cleaner(client::Client& api);
 std::unique_ptr<Controller> make_replica_set(client::Client& api, Informers& informers);
 std::unique_ptr<Controller> make_deployment(client::Client& api, Informers& informers);
 // Endpoints of Services with a selector.

@@ -9,6 +9,7 @@
 #include "kubelet/node/join.h"
 #include "kubelet/node/network.h"
 #include "kubelet/node/registration.h"
+#include "kubelet/node/rotation.h"
 #include "kubelet/node/tunnel.h"
 #include "kubelet/pods/container_config.h"
 #include "kubelet/pods/pod_worker.h"
@@ -23,6 +24,7 @@ namespace core = k8s::core::v1;
 namespace {
 
 constexpr std::chrono::milliseconds kRelist{1000};
+constexpr std::chrono::milliseconds kServingPatience{5000};
 
 std::string upper(std::string text) {
   for (char& c : text) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -50,6 +52,8 @@ class KubeletImpl : public Kubelet {
   }
 
   Result<void> run() {
+    // A node that can't get in says so before anything is started for it.
+    RD_TRYV(join(options_));
     if (options_.manage_containerd) {
       RD_TRYV(ensure_containerd(options_));
       options_.container_runtime_endpoint = containerd_socket(options_);
@@ -70,8 +74,9 @@ class KubeletImpl : public Kubelet {
   Task<Result<void>> start_all() {
     Executor executor = loops_.executor(0);
     RD_CO_TRY(NodeIdentity identity, co_await ensure_identity(options_));
+    options_.server = identity.server;
     client::Config config;
-    config.server = options_.server;
+    config.server = identity.server;
     config.ca_pem = identity.ca_pem;
     config.certificate_pem = identity.client.certificate_pem;
     config.private_key_pem = identity.client.private_key_pem;
@@ -83,7 +88,6 @@ class KubeletImpl : public Kubelet {
     RD_CO_TRY(std::string pod_cidr, co_await registration_->register_node());
     if (options_.manage_network)
       RD_CO_TRYV(write_cni_config(cni_conf_dir(options_), pod_cidr, options_.root_dir + "/cni"));
-    RD_CO_TRY(pki::KeyPair serving, co_await ensure_serving_certificate(*api_, options_));
 
     ServerDependencies deps{.api = *api_,
                             .runtime = *runtime_,
@@ -99,15 +103,36 @@ class KubeletImpl : public Kubelet {
       for (const auto& [key, pod] : pods_->objects()) out += (out.back() == '[' ? "" : ",") + schema::to_json(*pod);
       return out + "]}";
     };
-    RD_CO_TRY(server_, Server::start(loops_, options_, std::move(serving), std::move(deps)));
+    // Before the API that asks them is served.
+    pods_ = std::make_unique<client::Informer<core::Pod>>(
+        *api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});
+    services_ = std::make_unique<client::Informer<core::Service>>(*api_);
+    Rotation::Users users;
+    users.client = [this](const pki::KeyPair& pair) {
+      Result<void> done = api_->replace_certificate(pair.certificate_pem, pair.private_key_pem);
+      if (done && tunnel_) done = tunnel_->replace_certificate(pair.certificate_pem, pair.private_key_pem);
+      if (!done) log_error("the new client certificate can't be used", {{"error", done.error().message()}});
+    };
+    users.serving = [this, deps](const pki::KeyPair& pair) { serve_with(pair, deps); };
+    users.roots = [this](const std::string& pem) {
+      roots_ = pem;
+      Result<void> done = api_->replace_roots(pem);
+      if (done && tunnel_) done = tunnel_->replace_roots(pem);
+      if (done && server_) done = server_->replace_client_ca(pem);
+      if (!done) log_error("the cluster's new authorities can't be used", {{"error", done.error().message()}});
+    };
+    roots_ = identity.ca_pem;
     if (options_.tunnel) {
       RD_CO_TRY(tunnel_, NodeTunnel::make(executor, *api_, options_, identity, pod_cidr));
       scope_->spawn(tunnel_->run());
     }
+    rotation_ = std::make_unique<Rotation>(*api_, options_, std::move(identity), std::move(users));
+    scope_->spawn(rotation_->run());
+    // Usually there at once. A certificate that waits for a person keeps logs and exec away, and nothing else.
+    if (!co_await rotation_->wait_serving(kServingPatience))
+      log_warning("the kubelet's API is not served until its certificate is approved");
+    if (!serving_error_.empty()) co_return service_unavailable(serving_error_);
 
-    pods_ = std::make_unique<client::Informer<core::Pod>>(
-        *api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});
-    services_ = std::make_unique<client::Informer<core::Service>>(*api_);
     pods_->on_change([this](const auto& before, const auto& after) {
       if (pods_->synced()) pod_changed(before, after);
     });
@@ -119,6 +144,23 @@ class KubeletImpl : public Kubelet {
     scope_->spawn(registration_->run());
     for (const Companion& companion : options_.companions) scope_->spawn(companion(*api_, loops_));
     co_return Result<void>{};
+  }
+
+  // The kubelet's API begins with the first serving certificate, and takes each later one as it comes.
+  void serve_with(const pki::KeyPair& pair, const ServerDependencies& deps) {
+    Result<void> done;
+    if (server_) {
+      done = server_->replace_certificate(pair);
+    } else {
+      ServerDependencies mine = deps;
+      mine.client_ca_pem = roots_;
+      auto started = Server::start(loops_, options_, pair, std::move(mine));
+      if (started) server_ = std::move(*started);
+      if (!started) done = Error(started.error());
+    }
+    if (done) return;
+    serving_error_ = done.error().message();
+    log_error("the kubelet's API can't be served", {{"error", serving_error_}});
   }
 
   // Once the first list is in, what runs without being wanted can be told from what is only not seen yet.
@@ -315,8 +357,11 @@ class KubeletImpl : public Kubelet {
   std::unique_ptr<Registration> registration_;
   std::unique_ptr<client::Informer<core::Pod>> pods_;
   std::unique_ptr<client::Informer<core::Service>> services_;
+  std::string roots_;  // the authorities of the API server
+  std::unique_ptr<Rotation> rotation_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<NodeTunnel> tunnel_;
+  std::string serving_error_;
   std::map<std::string, PodRuntimeState> state_;
   std::map<std::string, std::string> signature_;
   std::map<std::string, std::shared_ptr<PodWorker>> workers_;
@@ -329,6 +374,18 @@ Result<std::unique_ptr<Kubelet>> Kubelet::start(Options options) {
   auto out = std::make_unique<KubeletImpl>(std::move(options));
   RD_TRYV(out->run());
   return out;
+}
+
+Result<void> Kubelet::join(const Options& options) {
+  RD_TRYV(make_folder(options.root_dir + "/pki", 0700));
+  Result<void> outcome;
+  net::run_until_done([&]() -> Task<void> {
+    return [](Options o, Result<void>& out) -> Task<void> {
+      auto identity = co_await ensure_identity(std::move(o));
+      if (!identity) out = Error(identity.error());
+    }(options, outcome);
+  });
+  return outcome;
 }
 
 Result<void> reset_node(const Options& options) {

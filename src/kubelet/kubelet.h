@@ -13,6 +13,8 @@ class Kubelet {
  public:
   // Joins, starts containerd when told to, registers, and serves. Blocking until the node runs; errors say what failed.
   static Result<std::unique_ptr<Kubelet>> start(Options options);
+  // Only gets the node's identity (node/join.h), for a later start. Blocking.
+  static Result<void> join(const Options& options);
   virtual ~Kubelet() = default;  // stops; pods keep running. Blocking
 };
 

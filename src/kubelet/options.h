@@ -40,6 +40,9 @@ struct Options {
   std::string server;  // "https://10.0.0.1:6443"
   std::string bootstrap_token;
   std::vector<std::string> ca_hashes;  // "sha256:..."
+  std::string ca_file;                 // instead of, or besides, the hashes: the authority itself
+  std::string bootstrap_kubeconfig;    // --bootstrap-kubeconfig: instead of server, token and hashes
+  std::string kubeconfig;              // --kubeconfig: where the joined node's is kept; default: ROOT_DIR/kubeconfig
   std::string service_host;            // the `kubernetes` Service's virtual address, for containers' environment
   std::vector<Companion> companions;
 };

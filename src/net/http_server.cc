@@ -261,8 +261,17 @@ class ChunkedWriter : public BodyWriter {
 
 class Http1Responder : public Responder {
  public:
-  Http1Responder(std::shared_ptr<Http1State> state, std::string_view method, bool close, bool old)
-      : state_(std::move(state)), head_(method == "HEAD"), connect_(method == "CONNECT"), close_(close), old_(old) {}
+  // `body_done` says whether the request's body has been read to its end.
+  Http1Responder(std::shared_ptr<Http1State> state, std::string_view method, bool close, bool old,
+                 std::shared_ptr<const bool> body_done)
+      : state_(std::move(state)),
+        head_(method == "HEAD"),
+        connect_(method == "CONNECT"),
+        close_(close),
+        old_(old),
+        body_done_(std::move(body_done)) {}
+  // Whether the client was told that nothing comes after this answer.
+  bool closes() const { return close_; }
 
   Task<Result<void>> send(int status, Headers headers, BytesList body) override {
     started_ = true;
@@ -293,6 +302,8 @@ class Http1Responder : public Responder {
 
  private:
   BytesList head_bytes(int status, Headers& headers) {
+    // An answer before the body was read ends the connection, and the client has to know (RFC 9112, 9.6).
+    close_ = close_ || !*body_done_;
     if (close_ && !upgraded_) headers.set("connection", "close");
     return one_piece(fmt::format("HTTP/1.1 {} {}\r\n", status, status_text(status)) + format_headers(headers));
   }
@@ -301,6 +312,7 @@ class Http1Responder : public Responder {
   bool connect_;
   bool close_;
   bool old_;  // HTTP/1.0
+  const std::shared_ptr<const bool> body_done_;
   bool started_ = false;
   bool upgraded_ = false;
 };
@@ -406,7 +418,7 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     request->content_length = length;
     request->connection = info;
     request->body = make_http1_body(state->reader, *framing, length.value_or(0), body_done, std::move(before));
-    Http1Responder responder(state, method, close, old);
+    Http1Responder responder(state, method, close, old, body_done);
     Scope handler(executor, "request");
     handler.spawn(run_handler(options, std::move(*request), responder));
     // Only with the whole body in hand can a read tell whether the client is still there; an upgraded connection reads
@@ -431,7 +443,7 @@ Task<void> serve_http1(StreamPtr stream, std::shared_ptr<const ConnectionInfo> i
     }
     if (responder.upgraded()) co_return;
     if (!responder.started()) co_await responder.send(500, {}, {});
-    if (close || state->draining || !*body_done) {
+    if (responder.closes() || state->draining || !*body_done) {
       if (peeking) {
         // The pending read sees the client's end, after which nothing is left to throw away.
         (void)co_await state->stream->shutdown_write();

@@ -57,6 +57,12 @@ inline constexpr std::chrono::seconds kPingTimeout{20};
 // Handshakes that take longer are somebody holding a connection open.
 inline constexpr std::chrono::seconds kHandshakeTimeout{10};
 
+// How long one key seals session tickets; it opens them for as long again. Short, so that a key that leaks opens
+// little.
+inline constexpr std::chrono::hours kTicketKeyLifetime{2};
+// The client's intermediates that a session ticket carries; with more the session is not resumed.
+inline constexpr size_t kMaxTicketChainBytes = 8 * 1024;
+
 // SPDY/3.1, whose peers (kubectl, containerd) know no windows: unread bytes of one stream at which we stop reading the
 // connection, bytes waiting to be sent at which writers wait, one data frame, a control frame, headers once
 // decompressed, and the streams a peer may have open (a port-forward uses two a connection).

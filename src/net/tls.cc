@@ -5,6 +5,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <cctype>
 #include <mutex>
 
 #include "base/encoding.h"
@@ -74,19 +76,25 @@ void harden(SSL_CTX* context) {
 class ServerContext : public TlsServerContext, public std::enable_shared_from_this<ServerContext> {
  public:
   static Result<std::shared_ptr<ServerContext>> make(Options options) {
+    RD_TRYV(check_policy(options.policy));
     auto out = std::make_shared<ServerContext>();
     out->alpn_ = alpn_wire(options.alpn);
     out->options_ = std::move(options);
-    RD_TRY(out->current_, out->build(out->options_.certificate_pem, out->options_.private_key_pem));
-    out->options_.private_key_pem.clear();
+    RD_TRY(out->current_, out->build(out->options_));
     return out;
   }
 
   Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) override {
-    RD_TRY(SslCtxPtr made, build(certificate_pem, private_key_pem));
-    std::lock_guard lock(mutex_);
-    current_ = std::move(made);
-    return {};
+    return replace([&](Options& options) {
+      options.certificate_pem = std::move(certificate_pem);
+      options.private_key_pem = std::move(private_key_pem);
+    });
+  }
+  Result<void> replace_client_ca_hint(std::string pem) override {
+    return replace([&](Options& options) { options.client_ca_hint_pem = std::move(pem); });
+  }
+  Result<void> replace_sni(std::vector<Options::Sni> sni) override {
+    return replace([&](Options& options) { options.sni = std::move(sni); });
   }
 
   SslCtxPtr current() const {
@@ -95,44 +103,55 @@ class ServerContext : public TlsServerContext, public std::enable_shared_from_th
   }
 
  private:
-  Result<SslCtxPtr> build(std::string_view certificate_pem, std::string_view private_key_pem) {
+  // One of a server's certificates by name.
+  struct Named {
+    std::vector<std::string> names;
+    SslCtxPtr context;
+  };
+
+  template <class Change>
+  Result<void> replace(Change change) {
+    std::lock_guard one(replacing_);
+    Options options = options_;
+    change(options);
+    RD_TRY(SslCtxPtr made, build(options));
+    options_ = std::move(options);
+    std::lock_guard lock(mutex_);
+    current_ = std::move(made);
+    return {};
+  }
+
+  Result<SslCtxPtr> build_one(const Options& options, std::string_view certificate_pem,
+                              std::string_view private_key_pem) {
     SslCtxPtr context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
     harden(context.get());
+    apply_policy(context.get(), options.policy);
     RD_TRYV(use_identity(context.get(), certificate_pem, private_key_pem));
-    if (options_.tls13_only) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
-    if (!options_.cipher_suites.empty()) {
-      std::string list;
-      for (const std::string& suite : options_.cipher_suites) {
-        std::string name = OPENSSL_cipher_name(suite.c_str());
-        if (name == "(NONE)") return bad_request(fmt::format("cipher suite {} is not known", suite));
-        if (name.starts_with("TLS_")) continue;  // TLS 1.3's are not configurable
-        list += (list.empty() ? "" : ":") + name;
-      }
-      if (!list.empty() && SSL_CTX_set_cipher_list(context.get(), list.c_str()) != 1)
-        return bad_request("no usable cipher suite: " + openssl_error());
-    }
-    if (!options_.required_client_ca_pem.empty()) {
-      RD_TRY(auto roots, parse_certificates(options_.required_client_ca_pem));
+    if (!options.required_client_ca_pem.empty()) {
+      RD_TRY(auto roots, parse_certificates(options.required_client_ca_pem));
       X509_STORE* store = SSL_CTX_get_cert_store(context.get());
       for (const X509Ptr& root : roots) {
         X509_STORE_add_cert(store, root.get());
         SSL_CTX_add_client_CA(context.get(), root.get());
       }
       SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    } else if (options_.request_client_certificate) {
+    } else if (options.request_client_certificate) {
       // The chain is taken as it comes; the authenticator verifies it against its own roots and answers 401 with a
       // reason.
       SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
-      if (!options_.client_ca_hint_pem.empty()) {
-        RD_TRY(auto hints, parse_certificates(options_.client_ca_hint_pem));
+      if (!options.client_ca_hint_pem.empty()) {
+        RD_TRY(auto hints, parse_certificates(options.client_ca_hint_pem));
         for (const X509Ptr& hint : hints) SSL_CTX_add_client_CA(context.get(), hint.get());
       }
     }
-    // Resumed sessions would skip the certificate; a full handshake with ECDSA is cheap, and connections are
-    // long-lived.
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
-    SSL_CTX_set_num_tickets(context.get(), 0);
+    if (options.required_client_ca_pem.empty()) {
+      tickets_->use_in(context.get());
+    } else {
+      // A resumed session is not verified again, and here nobody does so later.
+      SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+      SSL_CTX_set_num_tickets(context.get(), 0);
+    }
     SSL_CTX_set_alpn_select_cb(
         context.get(),
         [](SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* in, unsigned in_length,
@@ -150,8 +169,68 @@ class ServerContext : public TlsServerContext, public std::enable_shared_from_th
     return context;
   }
 
-  Options options_;
+  Result<SslCtxPtr> build(const Options& options) {
+    RD_TRY(SslCtxPtr context, build_one(options, options.certificate_pem, options.private_key_pem));
+    if (options.sni.empty()) return context;
+    // They live as long as the context that chooses among them.
+    auto* named = new std::vector<Named>;
+    SSL_CTX_set_ex_data(context.get(), named_index(), named);
+    for (const Options::Sni& one : options.sni) {
+      Named entry{one.names, {}};
+      if (entry.names.empty()) {
+        RD_TRY(auto chain, parse_certificates(one.certificate_pem));
+        entry.names = dns_names(chain[0].get());
+      }
+      RD_TRY(entry.context, build_one(options, one.certificate_pem, one.private_key_pem));
+      named->push_back(std::move(entry));
+    }
+    int (*choose)(SSL*, int*, void*) = [](SSL* ssl, int*, void*) -> int {
+      const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+      auto* all = static_cast<std::vector<Named>*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), named_index()));
+      if (asked == nullptr || all == nullptr) return SSL_TLSEXT_ERR_NOACK;
+      std::string name(asked);
+      for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      size_t dot = name.find('.');
+      std::string wild = dot == std::string::npos ? std::string() : "*" + name.substr(dot);
+      // The name itself goes before a wildcard.
+      for (const std::string& wanted : {name, wild}) {
+        for (const Named& one : *all) {
+          if (wanted.empty() || std::find(one.names.begin(), one.names.end(), wanted) == one.names.end()) continue;
+          SSL_set_SSL_CTX(ssl, one.context.get());
+          return SSL_TLSEXT_ERR_OK;
+        }
+      }
+      return SSL_TLSEXT_ERR_NOACK;
+    };
+    SSL_CTX_set_tlsext_servername_callback(context.get(), choose);
+    return context;
+  }
+
+  static int named_index() {
+    static int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr,
+                                                [](void*, void* pointer, CRYPTO_EX_DATA*, int, long, void*) {
+                                                  delete static_cast<std::vector<Named>*>(pointer);
+                                                });
+    return index;
+  }
+
+  static std::vector<std::string> dns_names(X509* certificate) {
+    std::vector<std::string> out;
+    auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+    for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names); ++i) {
+      const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+      if (name->type == GEN_DNS)
+        out.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                         static_cast<size_t>(ASN1_STRING_length(name->d.dNSName)));
+    }
+    GENERAL_NAMES_free(names);
+    return out;
+  }
+
+  Options options_;  // guarded by replacing_
   std::string alpn_;
+  std::shared_ptr<TicketKeys> tickets_ = TicketKeys::make();
+  std::mutex replacing_;  // one replacement at a time
   mutable std::mutex mutex_;
   SslCtxPtr current_;
 };
@@ -160,17 +239,23 @@ class ClientContext : public TlsClientContext {
  public:
   static Result<std::shared_ptr<ClientContext>> make(Options options) {
     auto out = std::make_shared<ClientContext>();
+    out->identity_ = {std::move(options.ca_pem), std::move(options.certificate_pem),
+                      std::move(options.private_key_pem)};
     out->options = std::move(options);
-    RD_TRY(out->current_, out->build(out->options.certificate_pem, out->options.private_key_pem));
-    out->options.private_key_pem.clear();
+    RD_TRY(out->current_, out->build(out->identity_));
     return out;
   }
 
   Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) override {
-    RD_TRY(SslCtxPtr made, build(certificate_pem, private_key_pem));
-    std::lock_guard lock(mutex_);
-    current_ = std::move(made);
-    return {};
+    return replace([&](Identity& identity) {
+      identity.certificate_pem = std::move(certificate_pem);
+      identity.private_key_pem = std::move(private_key_pem);
+    });
+  }
+  Result<void> replace_roots(std::string ca_pem) override {
+    if (!options.pinned_ca_hashes.empty() || ca_pem.empty())
+      return bad_request("roots can be replaced by roots only, where no hash is pinned");
+    return replace([&](Identity& identity) { identity.ca_pem = std::move(ca_pem); });
   }
 
   SslCtxPtr current() const {
@@ -187,15 +272,32 @@ class ClientContext : public TlsClientContext {
     pinned_ca_ = std::move(pem);
   }
 
-  Options options;
+  Options options;  // what never changes: roots, certificate and key are in identity_
 
  private:
-  Result<SslCtxPtr> build(std::string_view certificate_pem, std::string_view private_key_pem) {
+  struct Identity {
+    std::string ca_pem, certificate_pem, private_key_pem;
+  };
+
+  template <class Change>
+  Result<void> replace(Change change) {
+    std::lock_guard one(replacing_);
+    Identity identity = identity_;
+    change(identity);
+    RD_TRY(SslCtxPtr made, build(identity));
+    identity_ = std::move(identity);
+    std::lock_guard lock(mutex_);
+    current_ = std::move(made);
+    return {};
+  }
+
+  Result<SslCtxPtr> build(const Identity& identity) {
     SslCtxPtr context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
     harden(context.get());
-    if (!certificate_pem.empty()) RD_TRYV(use_identity(context.get(), certificate_pem, private_key_pem));
-    if (!options.ca_pem.empty()) {
-      RD_TRY(auto roots, parse_certificates(options.ca_pem));
+    if (!identity.certificate_pem.empty())
+      RD_TRYV(use_identity(context.get(), identity.certificate_pem, identity.private_key_pem));
+    if (!identity.ca_pem.empty()) {
+      RD_TRY(auto roots, parse_certificates(identity.ca_pem));
       X509_STORE* store = SSL_CTX_get_cert_store(context.get());
       for (const X509Ptr& root : roots) X509_STORE_add_cert(store, root.get());
     } else if (options.pinned_ca_hashes.empty()) {
@@ -209,6 +311,8 @@ class ClientContext : public TlsClientContext {
     return context;
   }
 
+  Identity identity_;     // guarded by replacing_
+  std::mutex replacing_;  // one replacement at a time
   mutable std::mutex mutex_;
   SslCtxPtr current_;
   std::string pinned_ca_;

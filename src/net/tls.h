@@ -1,8 +1,8 @@
 // TLS for both sides: contexts made from PEM, certificates swapped without a restart, peers checked the way each path
 // asks.
 //
-// TLS 1.2 and up, ALPN h2 and http/1.1, session tickets with rotated keys, SSL_MODE_RELEASE_BUFFERS. Private keys never
-// appear in an error. RFC 8446, 5246, 7301.
+// TLS 1.2 and up, ALPN h2 and http/1.1, session tickets with rotated keys, SNI, SSL_MODE_RELEASE_BUFFERS. Private keys
+// never appear in an error. RFC 8446, 5246, 7301.
 #pragma once
 #include <memory>
 #include <string>
@@ -16,7 +16,18 @@ typedef struct ssl_ctx_st SSL_CTX;
 
 namespace redoubt::net {
 
+// What a server speaks at least: upstream's --tls-min-version and --tls-cipher-suites.
+struct TlsPolicy {
+  std::string min_version;                 // "VersionTLS12" (the default) or "VersionTLS13"
+  std::vector<std::string> cipher_suites;  // IANA names; empty: every suite with forward secrecy and AEAD
+};
+// BadRequest names what is not known, or too weak to be offered.
+Result<void> check_policy(const TlsPolicy& policy);
+
 // A server's identity. Copies share; any thread.
+//
+// Sessions are resumed by tickets alone (RFC 8446 4.6.1, 5077): nothing is kept, and the keys that seal them change
+// every two hours. A ticket carries the client's certificates, which are verified anew on each connection.
 class TlsServerContext {
  public:
   struct Options {
@@ -28,15 +39,23 @@ class TlsServerContext {
     std::string client_ca_hint_pem;
     // When set, a client without a certificate for client use from one of these is refused within the handshake.
     std::string required_client_ca_pem;
-    bool tls13_only = false;
-    // IANA names of the TLS 1.2 suites to offer; empty: all with forward secrecy and AEAD. BadRequest for unknown ones.
-    std::vector<std::string> cipher_suites;
     std::vector<std::string> alpn = {"h2", "http/1.1"};
+    // Certificates for clients that name one of `names` (SNI): exactly, or by "*.example.com". Without names: those
+    // that the certificate carries.
+    struct Sni {
+      std::string certificate_pem, private_key_pem;
+      std::vector<std::string> names;
+    };
+    std::vector<Sni> sni;
+    TlsPolicy policy;
   };
   static Result<std::shared_ptr<TlsServerContext>> make(Options options);
   virtual ~TlsServerContext() = default;
   // New connections get the new certificate; old ones keep theirs. On error nothing changes.
   virtual Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) = 0;
+  // The same for the authorities' names that clients are given as a hint, and for the certificates by name.
+  virtual Result<void> replace_client_ca_hint(std::string pem) = 0;
+  virtual Result<void> replace_sni(std::vector<Options::Sni> sni) = 0;
 };
 
 // What a client trusts, and who it is.
@@ -60,12 +79,15 @@ class TlsClientContext {
   virtual ~TlsClientContext() = default;
   // Later handshakes present the new certificate.
   virtual Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) = 0;
+  // Later handshakes trust these roots and no others. Not for contexts with pinned hashes.
+  virtual Result<void> replace_roots(std::string ca_pem) = 0;
   // With pinned_ca_hashes: the authority that matched in a handshake, PEM; empty before the first.
   virtual std::string pinned_ca() const = 0;
 };
 
 struct TlsPeer {
   std::string version;
+  bool resumed = false;
   std::string alpn;
   std::string server_name;
   std::vector<std::string> certificates_der;  // leaf first

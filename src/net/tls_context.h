@@ -19,6 +19,22 @@ using SslCtxPtr = std::shared_ptr<SSL_CTX>;
 std::string openssl_error();
 Result<std::vector<X509Ptr>> parse_certificates(std::string_view pem);
 
+// Applies what a server speaks; the policy has been checked.
+void apply_policy(SSL_CTX* context, const TlsPolicy& policy);
+
+// Seals tickets with keys of its own, for every context it is given to. Any thread.
+class TicketKeys {
+ public:
+  virtual ~TicketKeys() = default;
+  static std::shared_ptr<TicketKeys> make();
+  // `context` keeps it alive.
+  virtual void use_in(SSL_CTX* context) = 0;
+  // As if two hours had passed. For tests.
+  virtual void rotate() = 0;
+};
+// The certificates beyond the leaf that a resumed client showed when its session began, DER.
+std::vector<std::string> chain_of_ticket(SSL* ssl);
+
 // Runs a handshake; `verify` (client) decides about the server before anything is sent to it.
 Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bool server, std::string server_name,
                                       std::function<Result<void>(SSL*)> verify = {}, bool http1_only = false);

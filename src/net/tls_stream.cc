@@ -237,6 +237,10 @@ Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bo
   // A server's chain leaves the client's leaf out, a client's chain begins with the server's.
   STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
   for (int i = server ? 0 : 1; leaf && i < sk_X509_num(chain) && i < 10; ++i) add(sk_X509_value(chain, i));
+  out.peer.resumed = SSL_session_reused(ssl) == 1;
+  if (server && leaf && out.peer.resumed) {
+    for (std::string& der : chain_of_ticket(ssl)) out.peer.certificates_der.push_back(std::move(der));
+  }
   out.stream = std::move(stream);
   co_return out;
 }

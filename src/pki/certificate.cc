@@ -15,6 +15,7 @@ namespace redoubt::pki {
 namespace {
 
 constexpr int kVerifyLevel = 2;
+constexpr int kMinSecurityBits = 112;
 constexpr std::chrono::minutes kBackdate{5};
 
 Error broken(std::string_view what) {
@@ -108,6 +109,7 @@ GENERAL_NAMES* alternative_names(const std::vector<std::string>& dns_names,
 
 struct Names {
   std::vector<std::string> dns, ips, emails, uris;
+  bool others = false;
 };
 
 Names read_names(GENERAL_NAMES* names) {
@@ -134,9 +136,12 @@ Names read_names(GENERAL_NAMES* names) {
         if (size == 4 || size == 16)
           out.ips.emplace_back(inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress),
                                          buffer, sizeof buffer));
+        else
+          out.others = true;
         break;
       }
       default:
+        out.others = true;
         break;
     }
   }
@@ -162,7 +167,8 @@ Ptr<X509> begin_certificate(EVP_PKEY* key, std::chrono::seconds lifetime) {
   BN_free(serial);
   std::time_t present =
       std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(now()));
-  ASN1_TIME_set(X509_getm_notBefore(certificate.get()), present - std::chrono::seconds(kBackdate).count());
+  ASN1_TIME_set(X509_getm_notBefore(certificate.get()),
+                present - std::min<std::chrono::seconds>(kBackdate, lifetime / 2).count());
   ASN1_TIME_set(X509_getm_notAfter(certificate.get()), present + lifetime.count());
   X509_set_pubkey(certificate.get(), key);
   return certificate;
@@ -203,6 +209,18 @@ Result<std::string> sign(const KeyPair& ca, EVP_PKEY* subject_key, const Templat
   if (X509_sign(certificate.get(), ca_key.get(), EVP_sha256()) == 0)
     return broken("signing failed: the authority's key does not work");
   return certificate_pem(certificate.get());
+}
+
+// A request with its key, whose signature is right and whose key is strong enough.
+Result<std::pair<Ptr<X509_REQ>, Ptr<EVP_PKEY>>> open_request(std::string_view csr_pem) {
+  Ptr<X509_REQ> request(PEM_read_bio_X509_REQ(bio_over(csr_pem).get(), nullptr, nullptr, nullptr));
+  if (!request) return broken("PEM block type must be CERTIFICATE REQUEST");
+  Ptr<EVP_PKEY> key(X509_REQ_get_pubkey(request.get()));
+  if (!key || X509_REQ_verify(request.get(), key.get()) != 1)
+    return broken("the certificate request's signature is wrong");
+  if (EVP_PKEY_get_security_bits(key.get()) < kMinSecurityBits)
+    return broken("the certificate request's key is too weak: RSA of 2048 bits, P-256 or better is needed");
+  return std::pair(std::move(request), std::move(key));
 }
 
 Timestamp time_of(const ASN1_TIME* time) {
@@ -315,12 +333,8 @@ Result<KeyPair> issue(const KeyPair& ca, const Template& wanted) {
 }
 
 Result<std::string> sign_request(const KeyPair& ca, std::string_view csr_pem, const Template& wanted) {
-  Ptr<X509_REQ> request(PEM_read_bio_X509_REQ(bio_over(csr_pem).get(), nullptr, nullptr, nullptr));
-  if (!request) return broken("not a PEM certificate request");
-  Ptr<EVP_PKEY> key(X509_REQ_get_pubkey(request.get()));
-  if (!key || X509_REQ_verify(request.get(), key.get()) != 1)
-    return broken("the certificate request's signature is wrong");
-  return sign(ca, key.get(), wanted);
+  RD_TRY(auto opened, open_request(csr_pem));
+  return sign(ca, opened.second.get(), wanted);
 }
 
 Result<std::string> make_request(std::string_view private_key_pem, const Subject& subject,
@@ -345,11 +359,8 @@ Result<std::string> make_request(std::string_view private_key_pem, const Subject
 }
 
 Result<Request> parse_request(std::string_view csr_pem) {
-  Ptr<X509_REQ> request(PEM_read_bio_X509_REQ(bio_over(csr_pem).get(), nullptr, nullptr, nullptr));
-  if (!request) return broken("PEM block type must be CERTIFICATE REQUEST");
-  Ptr<EVP_PKEY> key(X509_REQ_get_pubkey(request.get()));
-  if (!key || X509_REQ_verify(request.get(), key.get()) != 1)
-    return broken("the certificate request's signature is wrong");
+  RD_TRY(auto opened, open_request(csr_pem));
+  auto& [request, key] = opened;
   Request out;
   out.subject = name_of(X509_REQ_get_subject_name(request.get()));
   STACK_OF(X509_EXTENSION)* extensions = X509_REQ_get_extensions(request.get());
@@ -360,12 +371,25 @@ Result<Request> parse_request(std::string_view csr_pem) {
   out.ip_addresses = std::move(names.ips);
   out.emails = std::move(names.emails);
   out.uris = std::move(names.uris);
+  const X509_NAME* subject = X509_REQ_get_subject_name(request.get());
+  out.other_names = names.others ||
+                    X509_NAME_entry_count(subject) !=
+                        static_cast<int>(out.subject.organizations.size()) + (out.subject.common_name.empty() ? 0 : 1);
   return out;
 }
 
 Result<Certificate> parse_certificate(std::string_view pem) {
   RD_TRY(Ptr<X509> certificate, read_certificate(pem));
   return describe(certificate.get());
+}
+
+std::vector<Certificate> parse_certificates(std::string_view pem) {
+  std::vector<Certificate> out;
+  auto bio = bio_over(pem);
+  while (Ptr<X509> certificate{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+    out.push_back(describe(certificate.get()));
+  ERR_clear_error();
+  return out;
 }
 
 Result<Certificate> parse_certificate_der(std::string_view der) {

@@ -19,6 +19,7 @@ enum class Usage { ClientAuth, ServerAuth };
 struct KeyPair {
   std::string certificate_pem;  // leaf first
   std::string private_key_pem;  // PKCS#8
+  bool operator==(const KeyPair&) const = default;
 };
 
 struct Subject {
@@ -42,8 +43,8 @@ struct Template {
   std::vector<Usage> usages;
   std::chrono::seconds lifetime{std::chrono::hours(24 * 365)};
 };
-// A new key with a certificate signed by `ca`. Valid from five minutes ago, so that clocks may differ a little; never
-// longer than `ca`.
+// A new key with a certificate signed by `ca`. Valid from five minutes ago (half its life, when that is shorter), so
+// that clocks may differ a little; never longer than `ca`.
 Result<KeyPair> issue(const KeyPair& ca, const Template& wanted);
 // Signs a request's key as `wanted` says.
 Result<std::string> sign_request(const KeyPair& ca, std::string_view csr_pem, const Template& wanted);
@@ -59,8 +60,9 @@ struct Request {
   std::vector<std::string> ip_addresses;
   std::vector<std::string> emails;
   std::vector<std::string> uris;
+  bool other_names = false;  // alternative names of further types, or subject fields besides O and CN
 };
-// Parses and checks the request's own signature.
+// Parses and checks the request's own signature. BadRequest for a key that is too weak (below 112 bits of security).
 Result<Request> parse_request(std::string_view csr_pem);
 
 struct Certificate {
@@ -89,7 +91,11 @@ class TrustBundle {
   virtual ~TrustBundle() = default;
   // Verifies a chain (DER, leaf first) for a use, at the present time. Unauthorized says what is wrong, in Go's words.
   virtual Result<Certificate> verify(std::span<const std::string> chain_der, Usage usage) const = 0;
+  // Changes when what is trusted does: an answer remembered under another generation is to be asked for again.
+  virtual uint64_t generation() const { return 0; }
 };
+// Every certificate of a PEM text.
+std::vector<Certificate> parse_certificates(std::string_view pem);
 
 // Writes a file that only its owner can read (0600), by way of a temporary one: never half a key. `mode` 0644 for what
 // is public.

@@ -1,9 +1,16 @@
 #include "pki/cluster_pki.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "base/log.h"
+#include "pki/rotation.h"
 
 namespace redoubt::pki {
 
@@ -11,41 +18,12 @@ namespace {
 
 using std::chrono::hours;
 
-constexpr hours kCaLifetime{24 * 3650};
-constexpr hours kLeafLifetime{24 * 365};
-constexpr hours kRenewBefore{24 * 60};
-
-Result<KeyPair> load(const std::string& folder, const std::string& name) {
-  RD_TRY(std::string certificate, read_file(folder + "/" + name + ".crt"));
-  RD_TRY(std::string key, read_file(folder + "/" + name + ".key"));
-  return KeyPair{std::move(certificate), std::move(key)};
-}
-
-Result<void> save(const std::string& folder, const std::string& name, const KeyPair& pair) {
-  // The key first: a certificate without its key would be kept and useless.
-  RD_TRYV(write_file(folder + "/" + name + ".key", pair.private_key_pem, 0600));
-  return write_file(folder + "/" + name + ".crt", pair.certificate_pem, 0644);
-}
-
-Result<KeyPair> ensure_ca(const std::string& folder, const std::string& name, const std::string& common_name) {
-  auto there = load(folder, name);
-  if (there && !belongs_together(*there)) {
-    return bad_request(
-        fmt::format("{0}/{1}.crt is not the certificate of {0}/{1}.key: put the right pair there", folder, name));
-  }
-  if (there) return there;
-  // Half a pair is kept and said, never overwritten: other machines may trust it.
-  if (!there.error().is("NotFound") || std::filesystem::exists(folder + "/" + name + ".crt")) return there;
-  RD_TRY(KeyPair made, make_ca(common_name, kCaLifetime));
-  RD_TRYV(save(folder, name, made));
-  return made;
-}
-
-// Of this authority, with its own key, for this subject and names, and not about to end.
+// A certificate with another's place in the chain: of this authority, with its own key, for this subject and names, and
+// not about to end.
 bool still_good(const KeyPair& ca, const KeyPair& pair, const Template& wanted) {
   if (!belongs_together(pair) || !is_signed_by(pair.certificate_pem, ca.certificate_pem)) return false;
   auto certificate = parse_certificate(pair.certificate_pem);
-  if (!certificate || certificate->not_after - kRenewBefore < now()) return false;
+  if (!certificate || renewal_time(*certificate) < now()) return false;
   if (certificate->subject.common_name != wanted.subject.common_name ||
       certificate->subject.organizations != wanted.subject.organizations)
     return false;
@@ -54,67 +32,219 @@ bool still_good(const KeyPair& ca, const KeyPair& pair, const Template& wanted) 
       return std::find(have.begin(), have.end(), name) != have.end();
     });
   };
-  if (!holds(certificate->dns_names, wanted.dns_names) || !holds(certificate->ip_addresses, wanted.ip_addresses))
-    return false;
-  return true;
+  return holds(certificate->dns_names, wanted.dns_names) && holds(certificate->ip_addresses, wanted.ip_addresses);
 }
 
-Result<KeyPair> ensure_leaf(const std::string& folder, const std::string& name, const KeyPair& ca, Template wanted) {
-  wanted.lifetime = kLeafLifetime;
-  auto there = load(folder, name);
-  if (there && still_good(ca, *there, wanted)) return there;
-  if (!there && !there.error().is("NotFound")) return there;
-  if (there) log_info("renewing a certificate", {{"name", name}});
-  RD_TRY(KeyPair made, issue(ca, wanted));
-  RD_TRYV(save(folder, name, made));
-  return made;
+class Maker {
+ public:
+  explicit Maker(const ClusterPkiOptions& options) : options_(options) {}
+
+  // The signing pair, and all that is trusted.
+  Result<KeyPair> authority(const std::string& name, const std::string& common_name, std::string& bundle) {
+    RD_TRYV(complete_switch(options_.folder, name));
+    auto there = load_pair(options_.folder, name);
+    if (there && !belongs_together(*there)) {
+      return bad_request(fmt::format("{0}/{1}.crt is not the certificate of {0}/{1}.key: put the right pair there",
+                                     options_.folder, name));
+    }
+    // Half a pair is kept and said, never overwritten: other machines may trust it.
+    if (!there && (!there.error().is("NotFound") || std::filesystem::exists(options_.folder + "/" + name + ".crt")))
+      return there;
+    if (!there) {
+      RD_TRY(there, make_ca(common_name, kCaLifetime));
+      RD_TRYV(save_pair(options_.folder, name, *there));
+    }
+    bundle = there->certificate_pem;
+    for (const char* other : {"-next.crt", "-previous.crt"}) {
+      auto pem = read_file(options_.folder + "/" + name + other);
+      if (!pem && !pem.error().is("NotFound")) return Error(pem.error());
+      if (pem) bundle += *pem;
+    }
+    return there;
+  }
+
+  Result<KeyPair> leaf(const std::string& name, const KeyPair& ca, Template wanted) {
+    wanted.lifetime = options_.leaf_lifetime;
+    auto there = load_pair(options_.folder, name);
+    if (!there && !there.error().is("NotFound")) return there;
+    if (!there || !still_good(ca, *there, wanted)) {
+      if (there) log_info("renewing a certificate", {{"name", name}});
+      RD_TRY(there, issue(ca, wanted));
+      RD_TRYV(save_pair(options_.folder, name, *there));
+    }
+    return due(std::move(*there));
+  }
+
+  // Counts a certificate among those that decide when to look again.
+  Result<KeyPair> due(KeyPair pair) {
+    RD_TRY(Certificate certificate, parse_certificate(pair.certificate_pem));
+    renew_at_ = std::min(renew_at_, renewal_time(certificate));
+    return pair;
+  }
+  Timestamp renew_at() const { return renew_at_; }
+
+ private:
+  const ClusterPkiOptions& options_;
+  Timestamp renew_at_ = Timestamp::max();
+};
+
+Result<void> service_account_keys(const std::string& folder, ClusterPki& out) {
+  RD_TRYV(complete_switch(folder, kServiceAccountKey));
+  auto key = read_file(folder + "/sa.key");
+  if (!key && !key.error().is("NotFound")) return Error(key.error());
+  out.service_account_key = key ? *key : generate_key();
+  RD_TRY(std::string public_key, public_key_of(out.service_account_key));
+  if (!key) {
+    RD_TRYV(write_file(folder + "/sa.key", out.service_account_key, 0600));
+    RD_TRYV(write_file(folder + "/sa.pub", public_key, 0644));
+  }
+  out.service_account_verifiers = {public_key};
+  if (auto next = read_file(folder + "/sa-next.key")) {
+    RD_TRY(std::string next_public, public_key_of(*next));
+    out.service_account_verifiers.push_back(std::move(next_public));
+  }
+  if (auto previous = read_file(folder + "/sa-previous.pub")) out.service_account_verifiers.push_back(*previous);
+  return {};
 }
 
 }  // namespace
+
+namespace {
+
+// The authority that a leaf comes from, by the leaf's name.
+std::string authority_of(const std::string& name) {
+  return name == "front-proxy-client" ? "front-proxy-ca" : "ca";
+}
+
+}  // namespace
+
+Result<std::vector<PkiEntry>> list_pki(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".crt") names.push_back(it->path().stem());
+  }
+  if (error) return service_unavailable(fmt::format("can't read the folder {}: {}", folder, error.message()));
+  std::vector<PkiEntry> out;
+  std::vector<std::pair<std::string, std::string>> authorities;  // name, PEM
+  for (const std::string& name : names) {
+    RD_TRY(std::string pem, read_file(folder + "/" + name + ".crt"));
+    auto certificate = parse_certificate(pem);
+    if (!certificate) return Error(certificate.error().with_context(folder + "/" + name + ".crt"));
+    if (certificate->is_ca) authorities.emplace_back(name, pem);
+    out.push_back({name, "", *certificate, renewal_time(*certificate)});
+  }
+  for (PkiEntry& entry : out) {
+    if (entry.certificate.is_ca) continue;
+    RD_TRY(std::string pem, read_file(folder + "/" + entry.name + ".crt"));
+    for (const auto& [name, ca] : authorities) {
+      if (is_signed_by(pem, ca)) entry.authority = name;
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const PkiEntry& a, const PkiEntry& b) {
+    return std::pair(!a.certificate.is_ca, a.name) < std::pair(!b.certificate.is_ca, b.name);
+  });
+  return out;
+}
+
+Result<void> reissue_leaf(const std::string& folder, const std::string& name) {
+  RD_TRY(FolderLock lock, FolderLock::take(folder));
+  auto old = load_pair(folder, name);
+  if (!old) return Error(old.error().with_context("nothing to renew"));
+  RD_TRY(Certificate certificate, parse_certificate(old->certificate_pem));
+  if (certificate.is_ca)
+    return bad_request(fmt::format("{} is an authority: `redoubt certs rotate-ca` replaces those", name));
+  RD_TRY(KeyPair ca, load_pair(folder, authority_of(name)));
+  Template wanted;
+  wanted.subject = certificate.subject;
+  wanted.dns_names = certificate.dns_names;
+  wanted.ip_addresses = certificate.ip_addresses;
+  wanted.usages = {name == "apiserver" ? Usage::ServerAuth : Usage::ClientAuth};
+  // What it was given, less the time before that it was backdated by.
+  auto life = std::chrono::duration_cast<std::chrono::seconds>(certificate.not_after - certificate.not_before);
+  wanted.lifetime = life > std::chrono::minutes(15) ? life - std::chrono::minutes(5) : life * 2 / 3;
+  RD_TRY(KeyPair made, issue(ca, wanted));
+  return save_pair(folder, name, made);
+}
+
+Timestamp renewal_time(const Certificate& certificate) {
+  return certificate.not_before + (certificate.not_after - certificate.not_before) / 10 * 7;
+}
+
+Result<FolderLock> FolderLock::take(const std::string& folder) {
+  std::string path = folder + "/.lock";
+  int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) return service_unavailable(fmt::format("can't open {}: {}", path, std::strerror(errno)));
+  FolderLock lock(fd);
+  while (::flock(fd, LOCK_EX) != 0) {
+    if (errno != EINTR) return service_unavailable(fmt::format("can't lock {}: {}", path, std::strerror(errno)));
+  }
+  return lock;
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<KeyPair> load_pair(const std::string& folder, const std::string& name) {
+  RD_TRY(std::string certificate, read_file(folder + "/" + name + ".crt"));
+  RD_TRY(std::string key, read_file(folder + "/" + name + ".key"));
+  return KeyPair{std::move(certificate), std::move(key)};
+}
+
+Result<void> save_pair(const std::string& folder, const std::string& name, const KeyPair& pair) {
+  // The key first: a certificate without its key would be kept and useless.
+  RD_TRYV(write_file(folder + "/" + name + ".key", pair.private_key_pem, 0600));
+  return write_file(folder + "/" + name + ".crt", pair.certificate_pem, 0644);
+}
 
 Result<ClusterPki> ensure_cluster_pki(const ClusterPkiOptions& options) {
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) return service_unavailable(fmt::format("can't make the folder {}: {}", options.folder, error.message()));
   std::filesystem::permissions(options.folder, std::filesystem::perms::owner_all, error);
-  const std::string& folder = options.folder;
+  RD_TRY(FolderLock lock, FolderLock::take(options.folder));
   ClusterPki out;
-  RD_TRY(out.ca, ensure_ca(folder, "ca", "kubernetes"));
-  RD_TRY(out.kubelet_ca, ensure_ca(folder, "kubelet-ca", "kubernetes-kubelet-serving"));
-  RD_TRY(out.front_proxy_ca, ensure_ca(folder, "front-proxy-ca", "front-proxy-ca"));
+  Maker make(options);
+  RD_TRY(out.ca, make.authority("ca", "kubernetes", out.ca_bundle));
+  RD_TRY(out.kubelet_ca, make.authority("kubelet-ca", "kubernetes-kubelet-serving", out.kubelet_ca_bundle));
+  RD_TRY(out.front_proxy_ca, make.authority("front-proxy-ca", "front-proxy-ca", out.front_proxy_ca_bundle));
+  RD_TRYV(service_account_keys(options.folder, out));
 
-  auto key = read_file(folder + "/sa.key");
-  if (!key && !key.error().is("NotFound")) return Error(key.error());
-  out.service_account_key = key ? *key : generate_key();
-  if (!key) {
-    RD_TRYV(write_file(folder + "/sa.key", out.service_account_key, 0600));
-    RD_TRY(std::string public_key, public_key_of(out.service_account_key));
-    RD_TRYV(write_file(folder + "/sa.pub", public_key, 0644));
+  if (!options.apiserver_certificate_file.empty()) {
+    RD_TRY(out.apiserver.certificate_pem, read_file(options.apiserver_certificate_file));
+    RD_TRY(out.apiserver.private_key_pem, read_file(options.apiserver_key_file));
+    if (!belongs_together(out.apiserver))
+      return bad_request(
+          fmt::format("{} is not the certificate of the key {} (--tls-cert-file, --tls-private-key-file)",
+                      options.apiserver_certificate_file, options.apiserver_key_file));
+  } else {
+    Template server;
+    server.subject.common_name = "kube-apiserver";
+    server.dns_names = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                        "kubernetes.default.svc.cluster.local", "localhost"};
+    server.dns_names.insert(server.dns_names.end(), options.apiserver_dns_names.begin(),
+                            options.apiserver_dns_names.end());
+    server.ip_addresses = options.apiserver_ip_addresses;
+    server.usages = {Usage::ServerAuth};
+    RD_TRY(out.apiserver, make.leaf("apiserver", out.ca, server));
   }
 
-  Template server;
-  server.subject.common_name = "kube-apiserver";
-  server.dns_names = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
-                      "kubernetes.default.svc.cluster.local", "localhost"};
-  server.dns_names.insert(server.dns_names.end(), options.apiserver_dns_names.begin(),
-                          options.apiserver_dns_names.end());
-  server.ip_addresses = options.apiserver_ip_addresses;
-  server.usages = {Usage::ServerAuth};
-  RD_TRY(out.apiserver, ensure_leaf(folder, "apiserver", out.ca, server));
-
-  auto client = [&](const char* name, const char* common_name,
+  auto client = [&](const char* name, const KeyPair& ca, const char* common_name,
                     std::vector<std::string> organizations) -> Result<KeyPair> {
     Template wanted;
     wanted.subject = {common_name, std::move(organizations)};
     wanted.usages = {Usage::ClientAuth};
-    return ensure_leaf(folder, name, out.ca, wanted);
+    return make.leaf(name, ca, wanted);
   };
   RD_TRY(out.apiserver_kubelet_client,
-         client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", {"redoubt:kubelet-api-clients"}));
-  RD_TRY(out.clients["admin"], client("admin", "kubernetes-admin", {"system:masters"}));
-  RD_TRY(out.clients["controller-manager"], client("controller-manager", "system:kube-controller-manager", {}));
-  RD_TRY(out.clients["scheduler"], client("scheduler", "system:kube-scheduler", {}));
-  RD_TRY(out.clients["kube-proxy"], client("kube-proxy", "system:kube-proxy", {}));
+         client("apiserver-kubelet-client", out.ca, "kube-apiserver-kubelet-client", {"redoubt:kubelet-api-clients"}));
+  RD_TRY(out.front_proxy_client, client("front-proxy-client", out.front_proxy_ca, "front-proxy-client", {}));
+  RD_TRY(out.clients["admin"], client("admin", out.ca, "kubernetes-admin", {"system:masters"}));
+  RD_TRY(out.clients["controller-manager"], client("controller-manager", out.ca, "system:kube-controller-manager", {}));
+  RD_TRY(out.clients["scheduler"], client("scheduler", out.ca, "system:kube-scheduler", {}));
+  RD_TRY(out.clients["kube-proxy"], client("kube-proxy", out.ca, "system:kube-proxy", {}));
+  out.renew_at = make.renew_at();
   return out;
 }
 

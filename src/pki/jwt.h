@@ -29,6 +29,8 @@ class TokenVerifier {
   virtual Result<std::string> verify(std::string_view token) const = 0;
   // The keys as a JWKS document.
   virtual std::string jwks() const = 0;
+  // Changes when the keys do: a token remembered as right under another generation is to be verified again.
+  virtual uint64_t generation() const { return 0; }
 };
 
 // Compares in a time that depends on the lengths only.

@@ -61,6 +61,7 @@ struct ServiceAccountTokens::Claims {
 Result<ServiceAccountTokens::ClaimsPtr> ServiceAccountTokens::verified_claims(std::string_view token,
                                                                               const std::string& digest) const {
   if (!options_.keys) return unauthorized("no key to verify tokens with");
+  uint64_t generation = options_.keys->generation();
   RD_TRY(std::string json, options_.keys->verify(token));
   Arena arena;
   auto parsed = schema::parse_json(json, arena);
@@ -94,6 +95,7 @@ Result<ServiceAccountTokens::ClaimsPtr> ServiceAccountTokens::verified_claims(st
     read("node", claims->node);
   }
   std::lock_guard lock(mutex_);
+  if (generation != generation_) return claims;
   if (verified_.size() >= kMaxVerifiedTokens) verified_.clear();
   verified_[digest] = claims;
   return claims;
@@ -184,6 +186,11 @@ Attempt ServiceAccountTokens::authenticate(std::string_view token, const std::ve
   ClaimsPtr claims;
   {
     std::lock_guard lock(mutex_);
+    // Keys came or went: what a key that is gone has signed is no longer right.
+    if (uint64_t there = options_.keys ? options_.keys->generation() : 0; there != generation_) {
+      verified_.clear();
+      generation_ = there;
+    }
     if (auto it = verified_.find(digest); it != verified_.end()) claims = it->second;
   }
   if (!claims) {

@@ -56,7 +56,8 @@ class ServiceAccountTokens {
   ServiceAccountOptions options_;
   std::vector<std::string> api_audiences_;
   const store::Store& store_;
-  mutable std::mutex mutex_;                                     // guards `verified_`
+  mutable std::mutex mutex_;                                     // guards the two below
+  mutable uint64_t generation_ = 0;                              // of the keys that `verified_` was verified with
   mutable std::unordered_map<std::string, ClaimsPtr> verified_;  // by the token's SHA-256
 };
 

@@ -7,6 +7,7 @@ namespace {
 // What a connection's certificates proved, by whose authorities. Two at most: clients' and front proxies'.
 struct Verified {
   const pki::TrustBundle* authorities;
+  uint64_t generation;  // of what was trusted then
   Result<std::shared_ptr<const pki::Certificate>> leaf;
   std::shared_ptr<const Verified> next;
 };
@@ -20,6 +21,12 @@ Result<std::shared_ptr<const pki::Certificate>> CertificateVerifier::verify(
   for (const Verified* v = known.get(); v != nullptr && found == nullptr; v = v->next.get()) {
     if (v->authorities == authorities_.get()) found = v;
   }
+  uint64_t generation = authorities_->generation();
+  if (found != nullptr && found->generation != generation) {
+    // Authorities came or went: everything is verified anew.
+    known.reset();
+    found = nullptr;
+  }
   if (found == nullptr) {
     Result<std::shared_ptr<const pki::Certificate>> leaf = nullptr;
     if (auto certificate = authorities_->verify(connection.peer_certificates, pki::Usage::ClientAuth)) {
@@ -27,7 +34,7 @@ Result<std::shared_ptr<const pki::Certificate>> CertificateVerifier::verify(
     } else {
       leaf = Error(certificate.error());
     }
-    auto made = std::make_shared<const Verified>(authorities_.get(), std::move(leaf), known);
+    auto made = std::make_shared<const Verified>(authorities_.get(), generation, std::move(leaf), known);
     connection.authentication_cache = made;
     found = made.get();
   }

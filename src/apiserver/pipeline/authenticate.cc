@@ -14,6 +14,13 @@ Result<void> take(Services& s, Context& c, Result<Authentication> answer) {
   }
   c.user = std::move(answer->user);
   if (!answer->warning.empty()) c.warnings.push_back(std::move(answer->warning));
+  c.seen_addresses = &s.seen_addresses;
+  if (std::string_view node = c.user.node_name(); !node.empty() && c.request.connection) {
+    const std::string& from = c.request.connection->remote_address;
+    s.seen_addresses.saw(node, from);
+    // From this very machine: the address that it is reached by is the node's as well.
+    if (from == "::1" || from.starts_with("127.")) s.seen_addresses.saw(node, s.options.advertise_address);
+  }
   // No handler, and nothing that a request is handed on to, needs to see the credential again.
   s.authenticator->clear_credentials(c.request.headers);
   return {};

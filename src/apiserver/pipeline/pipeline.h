@@ -9,6 +9,7 @@
 #include "apiserver/apiserver.h"
 #include "apiserver/auth/authenticator.h"
 #include "apiserver/auth/authorizer.h"
+#include "apiserver/auth/seen_addresses.h"
 #include "apiserver/context.h"
 #include "apiserver/discovery/openapi_documents.h"
 #include "apiserver/pipeline/verdict.h"
@@ -26,6 +27,7 @@ struct Services {
   std::unique_ptr<Authenticator> authenticator;
   std::unique_ptr<Authorizer> authorizer;
   std::unique_ptr<Admission> admission;
+  SeenAddresses seen_addresses;  // of nodes
   std::unique_ptr<ServiceIps> service_ips;
   std::unique_ptr<Rest> rest;
   std::unique_ptr<Reviews> reviews;

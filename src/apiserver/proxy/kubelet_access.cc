@@ -48,8 +48,9 @@ Result<std::unique_ptr<net::HttpClient>> KubeletAccess::client(Executor executor
   return net::HttpClient::make(executor, std::move(options));
 }
 
-void KubeletAccess::replace_certificate(std::string certificate_pem, std::string private_key_pem) {
+void KubeletAccess::replace_credentials(std::string ca_pem, std::string certificate_pem, std::string private_key_pem) {
   std::lock_guard lock(mutex_);
+  options_.ca_pem = std::move(ca_pem);
   options_.certificate_pem = std::move(certificate_pem);
   options_.private_key_pem = std::move(private_key_pem);
 }

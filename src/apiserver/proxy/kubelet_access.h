@@ -39,8 +39,8 @@ class KubeletAccess {
   Result<KubeletLocation> locate(std::string_view node_json) const;
   // A client for the calling task's loop, with connections of its own.
   Result<std::unique_ptr<net::HttpClient>> client(Executor executor, const KubeletLocation& where) const;
-  // Later connections present the new certificate.
-  void replace_certificate(std::string certificate_pem, std::string private_key_pem);
+  // Later connections trust `ca_pem` and present the new certificate.
+  void replace_credentials(std::string ca_pem, std::string certificate_pem, std::string private_key_pem);
 
  private:
   Options options_;

@@ -24,6 +24,9 @@ Command make_agent_command(CLI::App& program);
 Command make_konnectivity_server_command(CLI::App& program);
 Command make_konnectivity_agent_command(CLI::App& program);
 Command make_kube_proxy_command(CLI::App& program);
+Command make_join_command(CLI::App& program);
+Command make_token_command(CLI::App& program);
+Command make_certs_command(CLI::App& program);
 Command make_reset_command(CLI::App& program);
 Command make_version_command(CLI::App& program);
 

@@ -72,8 +72,44 @@ std::vector<std::string> pem_blocks(const std::string& text) {
   return out;
 }
 
+struct TokenKeys {
+  std::string signing;
+  std::vector<std::string> verifying;
+};
+
+Result<TokenKeys> token_keys(const AuthenticationFlags& f, const pki::ClusterPki& pki) {
+  TokenKeys out{pki.service_account_key, {}};
+  if (!f.service_account_signing_key_file.empty()) {
+    RD_TRY(out.signing, read_flag_file("--service-account-signing-key-file", f.service_account_signing_key_file));
+  }
+  if (auto signer = pki::TokenSigner::from_pem(out.signing); !signer)
+    return wrong_flag("--service-account-signing-key-file", f.service_account_signing_key_file, signer.error());
+  // What is signed must verify; then the cluster's own, and whatever else is named, so that keys can be rotated.
+  out.verifying = {out.signing};
+  if (f.service_account_signing_key_file.empty()) out.verifying = pki.service_account_verifiers;
+  for (const std::string& file : f.service_account_key_file) {
+    RD_TRY(std::string text, read_flag_file("--service-account-key-file", file));
+    auto blocks = pem_blocks(text);
+    if (auto ok = pki::TokenVerifier::from_pem(blocks); !ok)
+      return wrong_flag("--service-account-key-file", file, ok.error());
+    out.verifying.insert(out.verifying.end(), blocks.begin(), blocks.end());
+  }
+  return out;
+}
+
+Result<std::string> client_authorities(const AuthenticationFlags& f, const pki::ClusterPki& pki) {
+  std::string out = pki.ca_bundle;
+  if (!f.client_ca_file.empty()) {
+    RD_TRY(std::string more, read_flag_file("--client-ca-file", f.client_ca_file));
+    if (auto ok = pki::TrustBundle::from_pem(more); !ok)
+      return wrong_flag("--client-ca-file", f.client_ca_file, ok.error());
+    out += "\n" + more;
+  }
+  return out;
+}
+
 Result<void> service_accounts(const AuthenticationFlags& f, const pki::ClusterPki& pki,
-                              apiserver::AuthenticatorOptions& out) {
+                              apiserver::AuthenticatorOptions& out, LiveAuthentication& live) {
   auto& accounts = out.service_accounts;
   if (!f.service_account_issuer.empty()) accounts.issuers = f.service_account_issuer;
   for (const std::string& issuer : accounts.issuers) {
@@ -82,24 +118,11 @@ Result<void> service_accounts(const AuthenticationFlags& f, const pki::ClusterPk
       return bad_request(fmt::format("--service-account-issuer {}: a text without ':' or a URL is wanted", issuer));
   }
   out.api_audiences = f.api_audiences.empty() ? std::vector<std::string>{accounts.issuers.front()} : f.api_audiences;
-  std::string signing_key = pki.service_account_key;
-  if (!f.service_account_signing_key_file.empty()) {
-    RD_TRY(signing_key, read_flag_file("--service-account-signing-key-file", f.service_account_signing_key_file));
-  }
-  auto signer = pki::TokenSigner::from_pem(signing_key);
-  if (!signer)
-    return wrong_flag("--service-account-signing-key-file", f.service_account_signing_key_file, signer.error());
-  accounts.signer = *signer;
-  // What is signed must verify; then whatever else is named, so that keys can be rotated.
-  std::vector<std::string> keys = {signing_key};
-  for (const std::string& file : f.service_account_key_file) {
-    RD_TRY(std::string text, read_flag_file("--service-account-key-file", file));
-    auto blocks = pem_blocks(text);
-    if (auto ok = pki::TokenVerifier::from_pem(blocks); !ok)
-      return wrong_flag("--service-account-key-file", file, ok.error());
-    keys.insert(keys.end(), blocks.begin(), blocks.end());
-  }
-  RD_TRY(accounts.keys, pki::TokenVerifier::from_pem(keys));
+  RD_TRY(TokenKeys keys, token_keys(f, pki));
+  RD_TRY(live.token_signer, pki::LiveSigner::from_pem(keys.signing));
+  RD_TRY(live.token_keys, pki::LiveVerifier::from_pem(keys.verifying));
+  accounts.signer = live.token_signer;
+  accounts.keys = live.token_keys;
   RD_TRY(auto most, duration_flag("--service-account-max-token-expiration", f.service_account_max_token_expiration));
   accounts.max_expiration = std::chrono::duration_cast<std::chrono::seconds>(most);
   if (most.count() != 0 && (most < std::chrono::hours(1) || most > std::chrono::seconds(int64_t{1} << 32)))
@@ -109,7 +132,7 @@ Result<void> service_accounts(const AuthenticationFlags& f, const pki::ClusterPk
   return {};
 }
 
-Result<void> front_proxy(const AuthenticationFlags& f, apiserver::ApiServerOptions& options) {
+Result<void> front_proxy(const AuthenticationFlags& f, apiserver::ApiServerOptions& options, LiveAuthentication& live) {
   auto& out = options.authentication.front_proxy;
   if (f.requestheader_client_ca_file.empty()) {
     if (!f.requestheader_allowed_names.empty() || !f.requestheader_username_headers.empty() ||
@@ -119,9 +142,9 @@ Result<void> front_proxy(const AuthenticationFlags& f, apiserver::ApiServerOptio
     return {};
   }
   RD_TRY(std::string ca, read_flag_file("--requestheader-client-ca-file", f.requestheader_client_ca_file));
-  auto bundle = pki::TrustBundle::from_pem(ca);
+  auto bundle = pki::LiveTrust::from_pem(ca);
   if (!bundle) return wrong_flag("--requestheader-client-ca-file", f.requestheader_client_ca_file, bundle.error());
-  out.client_ca = *bundle;
+  out.client_ca = live.front_proxy_ca = *bundle;
   options.requestheader_client_ca_pem = std::move(ca);
   out.allowed_names = f.requestheader_allowed_names;
   auto take = [](std::vector<std::string>& into, const std::vector<std::string>& from) {
@@ -226,16 +249,36 @@ void add_authentication_flags(CLI::App& command, AuthenticationFlags& f) {
   list("--requestheader-extra-headers-prefix", f.requestheader_extra_headers_prefix, "default: X-Remote-Extra-");
 }
 
-Result<void> apply(const AuthenticationFlags& f, const pki::ClusterPki& pki, apiserver::ApiServerOptions& options) {
-  auto& out = options.authentication;
-  std::string authorities = pki.ca.certificate_pem;
-  if (!f.client_ca_file.empty()) {
-    RD_TRY(std::string more, read_flag_file("--client-ca-file", f.client_ca_file));
-    if (auto ok = pki::TrustBundle::from_pem(more); !ok)
-      return wrong_flag("--client-ca-file", f.client_ca_file, ok.error());
-    authorities += "\n" + more;
+std::vector<std::string> live_files(const AuthenticationFlags& f) {
+  std::vector<std::string> out = f.service_account_key_file;
+  for (const std::string& file :
+       {f.client_ca_file, f.requestheader_client_ca_file, f.service_account_signing_key_file}) {
+    if (!file.empty()) out.push_back(file);
   }
-  RD_TRY(out.client_ca, pki::TrustBundle::from_pem(authorities));
+  return out;
+}
+
+Result<std::string> refresh(const AuthenticationFlags& f, const pki::ClusterPki& pki, const LiveAuthentication& live) {
+  RD_TRY(std::string hint, client_authorities(f, pki));
+  RD_TRYV(live.client_ca->replace(hint));
+  // Verified before it is signed with.
+  RD_TRY(TokenKeys keys, token_keys(f, pki));
+  RD_TRYV(live.token_keys->replace(keys.verifying));
+  RD_TRYV(live.token_signer->replace(keys.signing));
+  if (live.front_proxy_ca) {
+    RD_TRY(std::string proxies, read_flag_file("--requestheader-client-ca-file", f.requestheader_client_ca_file));
+    RD_TRYV(live.front_proxy_ca->replace(proxies));
+    hint += "\n" + proxies;
+  }
+  return hint;
+}
+
+Result<void> apply(const AuthenticationFlags& f, const pki::ClusterPki& pki, apiserver::ApiServerOptions& options,
+                   LiveAuthentication& live) {
+  auto& out = options.authentication;
+  RD_TRY(std::string authorities, client_authorities(f, pki));
+  RD_TRY(live.client_ca, pki::LiveTrust::from_pem(authorities));
+  out.client_ca = live.client_ca;
   options.accepted_client_ca_pem = std::move(authorities);
   out.bootstrap_tokens = f.enable_bootstrap_token_auth;
   if (!f.token_auth_file.empty()) {
@@ -244,9 +287,9 @@ Result<void> apply(const AuthenticationFlags& f, const pki::ClusterPki& pki, api
     if (!tokens) return wrong_flag("--token-auth-file", f.token_auth_file, tokens.error());
     out.static_tokens = std::move(*tokens);
   }
-  RD_TRYV(service_accounts(f, pki, out));
+  RD_TRYV(service_accounts(f, pki, out, live));
   options.service_account_jwks_uri = f.service_account_jwks_uri;
-  RD_TRYV(front_proxy(f, options));
+  RD_TRYV(front_proxy(f, options, live));
   RD_TRYV(issuers_and_anonymous(f, out));
   if (!f.token_webhook_config_file.empty()) {
     apiserver::WebhookTokenOptions webhook;

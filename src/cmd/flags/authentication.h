@@ -7,6 +7,7 @@
 #include "apiserver/apiserver.h"
 #include "base/status.h"
 #include "pki/cluster_pki.h"
+#include "pki/live.h"
 
 namespace CLI {
 class App;
@@ -45,8 +46,23 @@ struct AuthenticationFlags {
 
 void add_authentication_flags(CLI::App& command, AuthenticationFlags& flags);
 
-// Reads the files that the flags name and fills in `options`; what no flag says comes from the server's own keys.
-// Blocking. BadRequest names the flag, the file, and the line or field.
-Result<void> apply(const AuthenticationFlags& flags, const pki::ClusterPki& pki, apiserver::ApiServerOptions& options);
+// What changes while the server runs: authorities and keys are rotated, and files replaced.
+struct LiveAuthentication {
+  std::shared_ptr<pki::LiveTrust> client_ca;
+  std::shared_ptr<pki::LiveTrust> front_proxy_ca;  // null without --requestheader-client-ca-file
+  std::shared_ptr<pki::LiveVerifier> token_keys;
+  std::shared_ptr<pki::LiveSigner> token_signer;
+};
+
+// Reads the files that the flags name and fills in `options` and `live`; what no flag says comes from the server's own
+// keys. Blocking. BadRequest names the flag, the file, and the line or field.
+Result<void> apply(const AuthenticationFlags& flags, const pki::ClusterPki& pki, apiserver::ApiServerOptions& options,
+                   LiveAuthentication& live);
+// Reads them again, into `live`; the authorities to hint clients at, PEM. On error the part that is wrong stays as it
+// was. Blocking (small files).
+Result<std::string> refresh(const AuthenticationFlags& flags, const pki::ClusterPki& pki,
+                            const LiveAuthentication& live);
+// The files that refresh() reads.
+std::vector<std::string> live_files(const AuthenticationFlags& flags);
 
 }  // namespace redoubt::cmd

@@ -31,6 +31,7 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
   add_authentication_flags(command, options.authentication);
   add_authorization_flags(command, options.authorization);
   add_egress_flags(command, options.egress);
+  add_tls_flags(command, options);
 }
 
 }  // namespace redoubt::cmd

@@ -35,8 +35,7 @@ Result<std::shared_ptr<net::TlsServerContext>> server_tls(const KonnectivityServ
     RD_TRY(tls.required_client_ca_pem, pki::read_file(ca));
   }
   tls.request_client_certificate = !ca.empty();
-  tls.tls13_only = options.tls_min_version == "VersionTLS13";
-  tls.cipher_suites = options.cipher_suites;
+  tls.policy = {options.tls_min_version, options.cipher_suites};
   tls.alpn = std::move(alpn);
   return net::TlsServerContext::make(std::move(tls));
 }

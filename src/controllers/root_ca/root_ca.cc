@@ -1,4 +1,5 @@
 #include "controllers/controllers.h"
+#include "controllers/run_all.h"
 
 namespace redoubt::controllers {
 
@@ -6,7 +7,7 @@ namespace {
 
 constexpr const char* kName = "kube-root-ca.crt";
 
-class RootCaController : public Controller {
+class RootCaController : public Publisher<std::string> {
  public:
   RootCaController(client::Client& api, Informers& informers, std::string ca_pem)
       : api_(api),
@@ -20,19 +21,12 @@ class RootCaController : public Controller {
     config_maps_.on_change(
         [this](const auto& before, const auto& after) { queue_.add((after ? after : before)->metadata.namespace_); });
   }
-  Task<void> run() override {
-    Scope scope(api_.executor(), "root-ca");
-    scope.spawn(config_maps_.run());
-    scope.spawn(queue_.run());
-    std::exception_ptr cancelled;
-    try {
-      co_await scope.wait_idle();
-    } catch (...) {
-      cancelled = std::current_exception();
-    }
-    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-    co_await scope.join();
-    if (cancelled) std::rethrow_exception(cancelled);
+  Task<void> run() override { co_await run_all(api_.executor(), "root-ca", config_maps_.run(), queue_.run()); }
+
+  void replace(std::string ca_pem) override {
+    if (ca_pem == ca_pem_) return;
+    ca_pem_ = std::move(ca_pem);
+    for (const auto& [name, space] : informers_.namespaces.objects()) queue_.add(name);
   }
 
  private:
@@ -64,7 +58,7 @@ class RootCaController : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem) {
+std::unique_ptr<Publisher<std::string>> make_root_ca(client::Client& api, Informers& informers, std::string ca_pem) {
   return std::make_unique<RootCaController>(api, informers, std::move(ca_pem));
 }
 

@@ -1,119 +1,176 @@
 #include "kubelet/node/join.h"
 
-#include "base/encoding.h"
+#include "base/blocking.h"
 #include "base/log.h"
-#include "schema/k8s/certificates_v1.h"
+#include "kubelet/node/certificate_request.h"
+#include "pki/bootstrap_token.h"
 #include "schema/k8s/core_v1.h"
 
 namespace redoubt::kubelet {
 
 namespace {
 
-using Csr = k8s::certificates::v1::CertificateSigningRequest;
+// A join is waited for by a person.
+constexpr std::chrono::minutes kApprovalPatience{15};
+constexpr const char* kClusterInfo = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 
-constexpr std::chrono::hours kRenewBefore{24 * 30};
-constexpr std::chrono::minutes kApprovalTimeout{10};
-
-Result<pki::KeyPair> load(const std::string& stem, bool& fresh) {
-  pki::KeyPair pair;
-  RD_TRY(pair.certificate_pem, pki::read_file(stem + ".crt"));
-  RD_TRY(pair.private_key_pem, pki::read_file(stem + ".key"));
-  auto certificate = pki::parse_certificate(pair.certificate_pem);
-  fresh = certificate && certificate->not_after - kRenewBefore > now();
-  return pair;
+bool is_hash(std::string_view text) {
+  constexpr std::string_view kPrefix = "sha256:";
+  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + 64 &&
+         text.substr(kPrefix.size()).find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// Creates the request and waits for what becomes of it.
-Task<Result<std::string>> request_certificate(client::Client& api, std::string signer, std::string csr_pem,
-                                              std::vector<std::string> usages) {
-  Csr csr;
-  csr.metadata.generateName = "node-csr-";
-  csr.spec.request.bytes = std::move(csr_pem);
-  csr.spec.signerName = signer;
-  csr.spec.usages = std::move(usages);
-  RD_CO_TRY(Csr made, co_await api.create(std::move(csr)));
-  std::string name = made.metadata.name;
-  auto delay = std::chrono::milliseconds(20);
-  auto deadline = std::chrono::steady_clock::now() + kApprovalTimeout;
-  bool told = false;
-  while (std::chrono::steady_clock::now() < deadline) {
-    auto there = co_await api.get<Csr>("", name);
-    if (there) {
-      if (!there->status.certificate.bytes.empty()) co_return there->status.certificate.bytes;
-      for (const auto& condition : there->status.conditions) {
-        if (condition.type == "Denied" || condition.type == "Failed")
-          co_return forbidden({"certificates.k8s.io", "certificatesigningrequests"}, name,
-                              fmt::format("{}: {}", condition.type, condition.message));
-      }
-    }
-    if (!told && delay > std::chrono::seconds(2)) {
-      log_warning("waiting for a certificate request to be approved", {{"request", name}, {"signer", signer}});
-      told = true;
-    }
-    co_await sleep_for(delay);
-    delay = std::min(delay * 2, std::chrono::milliseconds(5000));
+// The server, whom to trust, and a credential: from flags, or from a bootstrap kubeconfig.
+Result<client::Config> bootstrap_config(const Options& options) {
+  client::Config config;
+  if (!options.bootstrap_kubeconfig.empty()) {
+    RD_TRY(config, client::load_kubeconfig(options.bootstrap_kubeconfig));
+    if (config.bearer_token.empty() && config.bearer_token_file.empty() && config.certificate_pem.empty())
+      return bad_request(fmt::format("{} holds no credential", options.bootstrap_kubeconfig));
+    if (config.ca_pem.empty())
+      return bad_request(fmt::format("{} names no certificate-authority", options.bootstrap_kubeconfig));
+    return config;
   }
-  co_return timeout(
-      fmt::format("certificate request {} was not approved within {} minutes", name, kApprovalTimeout.count()));
+  config.server = options.server;
+  config.bearer_token = options.bootstrap_token;
+  if (!options.ca_file.empty()) {
+    RD_TRY(config.ca_pem, pki::read_file(options.ca_file));
+    auto certificates = pki::parse_certificates(config.ca_pem);
+    if (certificates.empty()) return bad_request(fmt::format("{} holds no PEM certificate", options.ca_file));
+    for (const std::string& hash : options.ca_hashes) {
+      bool found = std::any_of(certificates.begin(), certificates.end(),
+                               [&](const pki::Certificate& c) { return c.spki_hash == hash; });
+      if (!found) return bad_request(fmt::format("{} holds no certificate with the hash {}", options.ca_file, hash));
+    }
+  } else {
+    config.pinned_ca_hashes = options.ca_hashes;
+  }
+  return config;
+}
+
+// What a person can do about it.
+Error explain(const Status& status, const client::Config& config) {
+  const std::string& message = status.message();
+  if (message.find("pinned hash") != std::string::npos)
+    return service_unavailable(fmt::format(
+        "the server at {} is not the one that --discovery-token-ca-cert-hash names: no authority that it shows has the "
+        "hash. Nothing was sent to it. Compare the hash with what `redoubt token create` printed",
+        config.server));
+  if (message.find("x509:") != std::string::npos)
+    return service_unavailable(
+        fmt::format("the server at {} could not be verified, so nothing was sent to it: {}", config.server, message));
+  if (status.code() == 503)
+    return service_unavailable(fmt::format(
+        "can't reach the API server at {}: {}. Is it running, and is the address right?", config.server, message));
+  return Error(status);
+}
+
+// How the server signs off a token: asked without any credential, as the ConfigMap is for everybody.
+Task<std::string> read_cluster_info(client::Config config) {
+  config.bearer_token.clear();
+  config.bearer_token_file.clear();
+  config.certificate_pem.clear();
+  config.private_key_pem.clear();
+  client::Client api(co_await boost::asio::this_coro::executor, std::move(config));
+  auto answer = co_await api.request("GET", kClusterInfo, {});
+  co_return answer ? answer->body : std::string();
 }
 
 }  // namespace
 
-Task<Result<NodeIdentity>> ensure_identity(Options options) {
-  std::string folder = options.root_dir + "/pki";
-  std::string stem = folder + "/kubelet-client";
-  NodeIdentity out;
-  bool fresh = false;
-  auto kept = load(stem, fresh);
-  auto ca = pki::read_file(folder + "/ca.crt");
-  if (kept && ca && fresh) {
-    out.client = *kept;
-    out.ca_pem = *ca;
-    co_return out;
+std::string explain_refused_token(const std::string& text, std::string_view cluster_info) {
+  auto token = pki::parse_bootstrap_token(text);
+  if (!token) return "the server refused the credential";
+  auto map = schema::from_json<k8s::core::v1::ConfigMap>(cluster_info);
+  std::string make_new = "make a new one with `redoubt token create` on the server";
+  if (!map) return fmt::format("the server refused the bootstrap token {}: {}", token->id, make_new);
+  auto signature = map->data.find("jws-kubeconfig-" + token->id);
+  if (signature != map->data.end()) {
+    if (!pki::verify_detached(map->data["kubeconfig"], signature->second, *token))
+      return fmt::format("the bootstrap token {} is known to the server, but its secret is another: copy it again",
+                         token->id);
+    return fmt::format("the bootstrap token {} may sign but not authenticate: it was made without that usage",
+                       token->id);
   }
-  if (options.bootstrap_token.empty())
-    co_return unauthorized(
-        "this node has no certificate and was given no bootstrap token: join it with `redoubt token create`'s line");
-  if (options.ca_hashes.empty())
-    co_return bad_request("a bootstrap token needs the CA's hash beside it (--discovery-token-ca-cert-hash)");
-  client::Config config;
-  config.server = options.server;
-  config.pinned_ca_hashes = options.ca_hashes;
-  config.bearer_token = options.bootstrap_token;
-  client::Client api(co_await boost::asio::this_coro::executor, std::move(config));
-  std::string key = pki::generate_key();
-  RD_CO_TRY(std::string csr, pki::make_request(key, {"system:node:" + options.node_name, {"system:nodes"}}));
-  RD_CO_TRY(std::string certificate, co_await request_certificate(api, "kubernetes.io/kube-apiserver-client-kubelet",
-                                                                  csr, {"digital signature", "client auth"}));
-  // The CA that was pinned, as the server itself shows it: from here on it is the only root.
-  RD_CO_TRY(out.ca_pem, api.pinned_ca());
-  out.client = {std::move(certificate), std::move(key)};
-  RD_CO_TRYV(pki::write_file(stem + ".key", out.client.private_key_pem, 0600));
-  RD_CO_TRYV(pki::write_file(stem + ".crt", out.client.certificate_pem, 0644));
-  RD_CO_TRYV(pki::write_file(folder + "/ca.crt", out.ca_pem, 0644));
-  log_info("joined the cluster", {{"node", options.node_name}, {"path", "kubelet-apiserver"}});
-  co_return out;
+  std::string_view ended = map->metadata.annotations["redoubt.dev/ended-tokens"];
+  size_t at = ended.find(token->id + "=");
+  if (at != std::string_view::npos) {
+    std::string_view rest = ended.substr(at + token->id.size() + 1);
+    rest = rest.substr(0, rest.find(','));
+    std::string_view how = rest.substr(0, rest.find('@'));
+    std::string when(rest.find('@') == std::string_view::npos ? "" : rest.substr(rest.find('@') + 1));
+    if (how == "expired") return fmt::format("the bootstrap token {} expired at {}: {}", token->id, when, make_new);
+    return fmt::format("the bootstrap token {} was used up: it was deleted at {}; {}", token->id, when, make_new);
+  }
+  return fmt::format("the bootstrap token {} is unknown to this server: {}", token->id, make_new);
 }
 
-Task<Result<pki::KeyPair>> ensure_serving_certificate(client::Client& api, Options options) {
-  std::string stem = options.root_dir + "/pki/kubelet-serving";
-  bool fresh = false;
-  auto kept = load(stem, fresh);
-  if (kept && fresh) {
-    auto certificate = pki::parse_certificate(kept->certificate_pem);
-    if (std::find(certificate->ip_addresses.begin(), certificate->ip_addresses.end(), options.node_ip) !=
-        certificate->ip_addresses.end())
-      co_return *kept;
+bool needs_bootstrap(const Options& options) {
+  std::string why;
+  return !load_identity(options, why);
+}
+
+Result<void> check_bootstrap(const Options& options) {
+  if (!options.bootstrap_kubeconfig.empty()) return {};
+  if (options.server.empty()) return bad_request("which server? Give its URL: https://HOST:6443");
+  if (!options.server.starts_with("https://"))
+    return bad_request(fmt::format("the server \"{}\" is no https:// URL: only https is spoken", options.server));
+  if (!pki::parse_bootstrap_token(options.bootstrap_token))
+    return bad_request(
+        "the bootstrap token is malformed: six characters, a dot and sixteen characters of a-z and 0-9 are meant "
+        "(abcdef.0123456789abcdef)");
+  if (options.ca_hashes.empty() && options.ca_file.empty())
+    return bad_request(
+        "a bootstrap token needs --discovery-token-ca-cert-hash (or --ca-file) beside it: without, any server could "
+        "take its place");
+  for (const std::string& hash : options.ca_hashes) {
+    if (!is_hash(hash))
+      return bad_request(fmt::format(
+          "--discovery-token-ca-cert-hash: \"{}\" is malformed: sha256: and 64 hex digits in lower case are meant",
+          hash));
   }
-  pki::KeyPair out;
-  out.private_key_pem = pki::generate_key();
-  RD_CO_TRY(std::string csr,
-            pki::make_request(out.private_key_pem, {"system:node:" + options.node_name, {"system:nodes"}},
-                              {options.node_name}, {options.node_ip}));
-  RD_CO_TRY(out.certificate_pem, co_await request_certificate(api, "kubernetes.io/kubelet-serving", csr,
-                                                              {"digital signature", "server auth"}));
-  RD_CO_TRYV(pki::write_file(stem + ".key", out.private_key_pem, 0600));
-  RD_CO_TRYV(pki::write_file(stem + ".crt", out.certificate_pem, 0644));
+  return {};
+}
+
+Task<Result<NodeIdentity>> ensure_identity(Options options) {
+  std::string why;
+  auto kept = co_await run_blocking([&options, &why] { return load_identity(options, why); });
+  if (kept) {
+    if (!options.server.empty()) kept->server = options.server;
+    co_return *kept;
+  }
+  if (options.bootstrap_token.empty() && options.bootstrap_kubeconfig.empty())
+    co_return unauthorized(fmt::format(
+        "{}, and no bootstrap token was given: join with the line that `redoubt token create` prints on the server",
+        why.empty() ? "this node has no certificate" : why));
+  if (!why.empty()) log_warning("joining anew", {{"why", why}});
+  RD_CO_TRYV(check_bootstrap(options));
+  RD_CO_TRY(client::Config config, bootstrap_config(options));
+  config.user_agent = "redoubt/join";
+  client::Client api(co_await boost::asio::this_coro::executor, config);
+  CertificateWish wish;
+  wish.signer = "kubernetes.io/kube-apiserver-client-kubelet";
+  wish.subject = {"system:node:" + options.node_name, {"system:nodes"}};
+  wish.usages = {"digital signature", "client auth"};
+  auto given = co_await request_certificate(api, wish, kApprovalPatience);
+  if (!given) {
+    if (given.error().code() == 401) {
+      std::string info = co_await read_cluster_info(config);
+      co_return unauthorized(explain_refused_token(config.bearer_token, info));
+    }
+    co_return explain(given.error(), config);
+  }
+  NodeIdentity out;
+  out.server = config.server;
+  out.client = std::move(*given);
+  if (config.ca_pem.empty()) {
+    // The CA that was pinned, as the server itself shows it: from here on it is the only root.
+    RD_CO_TRY(out.ca_pem, api.pinned_ca());
+  } else {
+    out.ca_pem = config.ca_pem;
+  }
+  RD_CO_TRYV(co_await run_blocking([&options, &out] { return save_identity(options, out); }));
+  log_info("joined the cluster", {{"node", options.node_name}, {"server", out.server}, {"path", "kubelet-apiserver"}});
   co_return out;
 }
 

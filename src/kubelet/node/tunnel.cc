@@ -54,6 +54,7 @@ class NodeTunnelImpl : public NodeTunnel {
   Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) override {
     return tls_->replace_certificate(std::move(certificate_pem), std::move(private_key_pem));
   }
+  Result<void> replace_roots(std::string ca_pem) override { return tls_->replace_roots(std::move(ca_pem)); }
 
  private:
   void set_networks(const std::vector<std::string>& networks) {

@@ -21,6 +21,8 @@ class NodeTunnel {
   virtual Task<void> drain() = 0;
   // Later tunnels show the new certificate.
   virtual Result<void> replace_certificate(std::string certificate_pem, std::string private_key_pem) = 0;
+  // Later tunnels trust these authorities.
+  virtual Result<void> replace_roots(std::string ca_pem) = 0;
 };
 
 }  // namespace redoubt::kubelet

@@ -8,6 +8,7 @@
 #include "kubelet/server/log_reader.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "pki/live.h"
 
 namespace redoubt::kubelet {
 
@@ -57,8 +58,8 @@ class ServerImpl : public Server {
   explicit ServerImpl(ServerDependencies deps) : deps_(std::move(deps)) {}
 
   Result<void> listen(net::LoopPool& loops, const Options& options, pki::KeyPair serving) {
-    RD_TRY(auto ca, pki::TrustBundle::from_pem(deps_.client_ca_pem));
-    access_ = std::make_unique<Access>(deps_.api, std::move(ca), deps_.node_name);
+    RD_TRY(client_ca_, pki::LiveTrust::from_pem(deps_.client_ca_pem));
+    access_ = std::make_unique<Access>(deps_.api, client_ca_, deps_.node_name);
     net::TlsServerContext::Options tls;
     tls.certificate_pem = serving.certificate_pem;
     tls.private_key_pem = serving.private_key_pem;
@@ -66,7 +67,8 @@ class ServerImpl : public Server {
     net::HttpServerOptions http;
     http.address = options.address;
     http.port = options.port;
-    RD_TRY(http.tls, net::TlsServerContext::make(std::move(tls)));
+    RD_TRY(tls_, net::TlsServerContext::make(std::move(tls)));
+    http.tls = tls_;
     http.handler = [this](net::Request request, net::Responder& responder) {
       return serve(std::move(request), responder);
     };
@@ -75,6 +77,13 @@ class ServerImpl : public Server {
   }
 
   Task<void> drain() override { co_await http_->drain(std::chrono::milliseconds(500)); }
+  Result<void> replace_certificate(pki::KeyPair serving) override {
+    return tls_->replace_certificate(std::move(serving.certificate_pem), std::move(serving.private_key_pem));
+  }
+  Result<void> replace_client_ca(std::string pem) override {
+    RD_TRYV(client_ca_->replace(pem));
+    return tls_->replace_client_ca_hint(std::move(pem));
+  }
 
  private:
   // Plain text, as kubelets answer.
@@ -233,6 +242,8 @@ class ServerImpl : public Server {
   }
 
   ServerDependencies deps_;
+  std::shared_ptr<pki::LiveTrust> client_ca_;
+  std::shared_ptr<net::TlsServerContext> tls_;
   std::unique_ptr<Access> access_;
   std::unique_ptr<net::HttpServer> http_;
 };

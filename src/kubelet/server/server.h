@@ -40,6 +40,10 @@ class Server {
                                                ServerDependencies deps);
   virtual ~Server() = default;
   virtual Task<void> drain() = 0;
+  // New connections get the new certificate; old ones go on.
+  virtual Result<void> replace_certificate(pki::KeyPair serving) = 0;
+  // Certificates of clients (the API server's) are verified against these authorities from now on.
+  virtual Result<void> replace_client_ca(std::string pem) = 0;
 };
 
 }  // namespace redoubt::kubelet

@@ -1,4 +1,4 @@
-// RBAC's kinds, certificate requests, leases and endpoint slices.
+// RBAC's kinds, leases and endpoint slices.
 #include "apiserver/resources/kinds.h"
 
 namespace redoubt::apiserver {
@@ -55,24 +55,6 @@ KindHooks rbac_binding_hooks() {
   hooks.validate_update = [](const Value& binding, const Value& old, Causes& causes) {
     if (!binding.get({"roleRef"}).equals(old.get({"roleRef"})))
       add_cause(causes, "FieldValueInvalid", "roleRef", "Invalid value: cannot change roleRef");
-  };
-  return hooks;
-}
-
-KindHooks csr_hooks() {
-  KindHooks hooks;
-  hooks.spec_bumps_generation = false;
-  hooks.fields = [](const Value& csr) {
-    return SelectableFields{{"spec.signerName", std::string(csr.get({"spec", "signerName"}).as_string())}};
-  };
-  hooks.field_labels = {"spec.signerName"};
-  hooks.validate = [](const Value& csr, Causes& causes) {
-    if (csr.get({"spec", "request"}).as_string().empty()) required(causes, "spec.request");
-    if (csr.get({"spec", "signerName"}).as_string().empty()) required(causes, "spec.signerName");
-    if (csr.get({"spec", "usages"}).empty()) required(causes, "spec.usages", "usages are required");
-  };
-  hooks.validate_update = [](const Value& csr, const Value& old, Causes& causes) {
-    immutable(causes, csr.get({"spec"}), old.get({"spec"}), "spec");
   };
   return hooks;
 }

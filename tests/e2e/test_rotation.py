@@ -1,0 +1,108 @@
+"""A running node's certificates: twenty rotations of both under load, then its cluster's authorities, with no request failing."""
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+from servers import REDOUBT, Server, eventually, free_port
+
+LIFE = 20
+
+
+def address_of_this_machine():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("203.0.113.1", 9))
+        return s.getsockname()[0]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    assert os.geteuid() == 0, "the node runs a containerd: run this as root"
+    folder = tmp_path_factory.mktemp("rotation")
+    address = address_of_this_machine()
+    with Server(folder, "--cluster-signing-duration", f"{LIFE}s", "--certificate-duration", f"{LIFE}s", "--advertise-address", address) as server:
+        line = server.join_line()
+        log = open(folder / "agent.log", "wb")
+        args = [str(REDOUBT), "join", *line, "--hostname-override", "n1", "--node-ip", address, "--data-dir", str(folder / "agent"),
+                "--run-dir", str(folder / "run"), "--manage-containerd", "--kubelet-port", str(free_port()), "--kubelet-address", address]
+        process = subprocess.Popen(args, stdout=log, stderr=log)
+        try:
+            eventually("the node is Ready", lambda: process.poll() is None and "True" in server.kubectl(
+                "get", "nodes", "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}", check=False).stdout, timeout=90)
+            server.agent, server.agent_folder, server.agent_log = process, folder / "agent", folder / "agent.log"
+            yield server
+        finally:
+            process.terminate()
+            process.wait(30)
+            subprocess.run([str(REDOUBT), "reset", "--data-dir", str(folder / "agent"), "--run-dir", str(folder / "run")], timeout=120)
+
+
+class Load:
+    def __init__(self, server, path, expect):
+        self.server, self.path, self.expect = server, path, expect
+        self.sent, self.failed, self.stopping = 0, [], threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.stopping.is_set():
+            try:
+                caller = self.server.admin()
+                for _ in range(10):
+                    answer = caller.request("GET", self.path)
+                    self.sent += 1
+                    if answer.status != 200 or self.expect not in answer.text:
+                        self.failed.append((time.time(), repr(answer)))
+                caller.close()
+            except Exception as error:
+                self.failed.append((time.time(), repr(error)))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+
+def lines(server, which):
+    text = server.agent_log.read_text(errors="replace")
+    return sum(1 for line in text.splitlines() if "certificate in use" in line and which in line)
+
+
+def test_twenty_rotations_under_load_with_no_failed_request(node):
+    pem = node.agent_folder / "kubelet" / "pki" / "kubelet-client-current.pem"
+    serving = node.agent_folder / "kubelet" / "pki" / "kubelet-server-current.pem"
+    before = lines(node, "client"), lines(node, "serving")
+    # Through the API server to the kubelet: its serving certificate, and the API server's own towards it, on each new connection.
+    with Load(node, "/api/v1/nodes/n1/proxy/healthz", "ok") as kubelet, Load(node, "/api/v1/nodes/n1", "n1") as api:
+        wanted = int(os.environ.get("REDOUBT_ROTATIONS", "20"))
+        eventually(f"{wanted} rotations", lambda: lines(node, "client") - before[0] >= wanted and lines(node, "serving") - before[1] >= wanted,
+                   timeout=wanted * LIFE * 2)
+    assert node.agent.poll() is None, "the agent was restarted or ended"
+    assert kubelet.sent > 100 and api.sent > 100
+    assert not kubelet.failed, kubelet.failed[:5]
+    assert not api.failed, api.failed[:5]
+    for path in (pem, serving):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert time.time() - path.stat().st_mtime < 2 * LIFE
+    # The node never went away: its lease was renewed throughout, with whichever certificate was current.
+    assert "renewing the node's lease failed" not in node.agent_log.read_text(errors="replace")
+
+
+def test_the_clusters_authorities_are_rotated_beneath_a_running_node(node):
+    with Load(node, "/api/v1/nodes/n1/proxy/healthz", "ok") as kubelet:
+        node.redoubt("certs", "rotate-ca", "begin", "--authority", "ca")
+        node.redoubt("certs", "rotate-ca", "begin", "--authority", "kubelet-ca")
+        # Without --force: the node says itself when it is ready.
+        for phase in ("advance", "finish"):
+            for authority in ("ca", "kubelet-ca"):
+                eventually(f"{phase} of {authority}", lambda: node.redoubt("certs", "rotate-ca", phase, "--authority", authority, check=False).returncode == 0)
+        time.sleep(5)
+    assert not kubelet.failed, kubelet.failed[:5]
+    eventually("the node has forgotten the old one", lambda: (node.agent_folder / "kubelet" / "pki" / "ca.crt").read_text() ==
+               (node.data / "pki" / "ca.crt").read_text())
+    assert node.agent.poll() is None
