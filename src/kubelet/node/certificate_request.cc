@@ -9,7 +9,9 @@ namespace {
 
 using Csr = k8s::certificates::v1::CertificateSigningRequest;
 
-constexpr std::chrono::milliseconds kFirstLook{20}, kSlowestLook{5000};
+// Often while an answer is near, so that a certificate of a minute's life is not spent on waiting; seldom for a person.
+constexpr std::chrono::milliseconds kFirstLook{20}, kNearLook{500}, kSlowestLook{5000};
+constexpr std::chrono::seconds kNear{30};
 // Waiting longer than this is worth a line in the log.
 constexpr std::chrono::seconds kSoon{3};
 
@@ -32,7 +34,7 @@ Task<Result<pki::KeyPair>> request_certificate(client::Client& api, CertificateW
   bool told = false;
   while (true) {
     co_await sleep_for(delay);
-    delay = std::min(delay * 2, kSlowestLook);
+    delay = std::min(delay * 2, std::chrono::steady_clock::now() - began < kNear ? kNearLook : kSlowestLook);
     auto there = co_await api.get<Csr>("", name);
     if (there && there->metadata.uid != made.metadata.uid)
       co_return not_found({"certificates.k8s.io", "certificatesigningrequests"}, name);

@@ -112,6 +112,9 @@ Task<void> Rotation::keep(NodeCertificate which) {
       saved = Error(made.error());
     }
     if (!saved) {
+      if (which == NodeCertificate::Client && client_.certificate.not_after <= now())
+        log_error("the node's client certificate has ended: join the node again with a new token",
+                  {{"ended", format_rfc3339(client_.certificate.not_after)}});
       log_warning("renewing a certificate failed; trying again",
                   {{"certificate", name}, {"error", saved.error().message()}, {"again_in_s", retry.count()}});
       co_await sleep_for(retry);
