@@ -205,16 +205,33 @@ TEST_F(Authorization, LimitsANodeToItself) {
         "create leases.coordination.k8s.io kube-node-lease", "create pods/eviction a/x", "patch pods/status a/x",
         "list services", "create events a", "create certificatesigningrequests.certificates.k8s.io",
         "create tokenreviews.authentication.k8s.io", "create subjectaccessreviews.authorization.k8s.io",
-        "get csinodes.storage.k8s.io /n1"}) {
+        "get csinodes.storage.k8s.io /n1", "create nodes/tunnel /n1",
+        "get endpointslices.discovery.k8s.io default/kubernetes"}) {
     EXPECT_TRUE(may(n1, what)) << what;
   }
-  for (const char* what :
-       {"get nodes /n2", "list nodes", "delete nodes /n1", "get nodes/proxy /n1", "list pods", "list pods a",
-        "deletecollection pods a", "create pods/exec a/x", "create pods/binding a/x", "patch pods a/x",
-        "get leases.coordination.k8s.io kube-node-lease/n2", "get leases.coordination.k8s.io a/n1",
-        "list leases.coordination.k8s.io kube-node-lease", "update csinodes.storage.k8s.io /n2",
-        "update certificatesigningrequests/approval.certificates.k8s.io /x",
-        "create clusterrolebindings.rbac.authorization.k8s.io", "impersonate users /admin", "get /metrics"}) {
+  for (const char* what : {"get nodes /n2",
+                           "list nodes",
+                           "delete nodes /n1",
+                           "get nodes/proxy /n1",
+                           "list pods",
+                           "list pods a",
+                           "deletecollection pods a",
+                           "create pods/exec a/x",
+                           "create pods/binding a/x",
+                           "patch pods a/x",
+                           "get leases.coordination.k8s.io kube-node-lease/n2",
+                           "get leases.coordination.k8s.io a/n1",
+                           "list leases.coordination.k8s.io kube-node-lease",
+                           "update csinodes.storage.k8s.io /n2",
+                           "update certificatesigningrequests/approval.certificates.k8s.io /x",
+                           "create clusterrolebindings.rbac.authorization.k8s.io",
+                           "impersonate users /admin",
+                           "get /metrics",
+                           "create nodes/tunnel /n2",
+                           "create nodes/tunnel",
+                           "get nodes/tunnel /n1",
+                           "get endpointslices.discovery.k8s.io default/other",
+                           "list endpointslices.discovery.k8s.io default"}) {
     EXPECT_FALSE(may(n1, what)) << what;
   }
   Attributes own = want("list pods");
