@@ -21,6 +21,8 @@ BUSYBOX, PAUSE = "redoubt.test/busybox:1", "redoubt.test/pause:1"
 
 
 def binary():
+    if "REDOUBT_BINARY" in os.environ:
+        return Path(os.environ["REDOUBT_BINARY"])
     return ROOT / "build" / os.environ.get("REDOUBT_PRESET", "release") / "redoubt"
 
 
