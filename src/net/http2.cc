@@ -64,8 +64,10 @@ struct Http2Callbacks {
       c.changed();
     }
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
-      c.round_trip_ = std::max(std::chrono::microseconds(1), std::chrono::duration_cast<std::chrono::microseconds>(
-                                                                 std::chrono::steady_clock::now() - c.ping_sent_));
+      auto took =
+          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - c.ping_sent_);
+      took = std::max(took, std::chrono::microseconds(1));
+      c.round_trip_ = c.round_trip_.count() == 0 ? took : std::min(took, c.round_trip_);
       c.changed();
     }
     auto stream = find(c, frame->hd.stream_id);
@@ -520,15 +522,17 @@ void Http2Stream::was_read(size_t bytes) {
   c.wake_writer();
   if (window == 0) window = kTunnelStreamWindow;
   window_read += bytes;
-  if (window_read < static_cast<size_t>(window) / 2) return;
+  // What was read in a round trip is what the path carries; twice that keeps it full. By the shortest round trip: under
+  // load a longer one only says how much is queued, and more window would queue more.
   auto present = std::chrono::steady_clock::now();
-  auto quick = std::max(kTunnelGrowTime, kTunnelGrowRoundTrips * c.round_trip_);
-  bool keeps_up = present - window_since < quick;
+  std::chrono::duration<double> period = std::max(kTunnelGrowTime, c.round_trip_), passed = present - window_since;
+  if (passed < period) return;
+  double wanted = 2 * static_cast<double>(window_read) * (period / passed);
   window_read = 0;
   window_since = present;
   int32_t grown = std::min(window * 2, kTunnelMaxStreamWindow);
   auto more = static_cast<size_t>(grown - window);
-  if (!keeps_up || more == 0 || c.grown_ + more > kTunnelGrownBytes) return;
+  if (wanted <= window || more == 0 || c.grown_ + more > kTunnelGrownBytes) return;
   if (nghttp2_session_set_local_window_size(c.session_, NGHTTP2_FLAG_NONE, id, grown) != 0) return;
   c.grown_ += more;
   window = grown;

@@ -147,7 +147,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   void abort();
   bool usable() const { return !ended_ && !going_away_; }
   size_t streams() const { return streams_.size(); }
-  // Of the last ping; 0: none came back yet.
+  // The shortest of all pings; 0: none came back yet.
   std::chrono::microseconds round_trip() const { return round_trip_; }
 
  private:

@@ -35,8 +35,7 @@ inline constexpr int32_t kTunnelStreamWindow = 64 * 1024;
 inline constexpr int32_t kTunnelMaxStreamWindow = 4 << 20;
 inline constexpr size_t kTunnelGrownBytes = 64 << 20;
 inline constexpr int32_t kTunnelConnectionWindow = 64 << 20;
-// A window grows while its half is read within this many round trips, and this long at least.
-inline constexpr int kTunnelGrowRoundTrips = 4;
+// A window grows to twice what is read of it in a round trip, or in this long where that is shorter.
 inline constexpr std::chrono::microseconds kTunnelGrowTime{1000};
 // A stream between two loops, a direction.
 inline constexpr size_t kCrossLoopBytes = 128 * 1024;
