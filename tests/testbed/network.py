@@ -185,7 +185,7 @@ class Network:
     def cut(self, host):
         """Nothing passes to or from the host, and nobody is told."""
         self.nft(f"""table ip cut_{host.name} {{
-            chain all {{ type filter hook forward priority -10; iifname "{host.link}" drop; oifname "{host.link}" drop; }}
+            chain both {{ type filter hook forward priority -10; iifname "{host.link}" drop; oifname "{host.link}" drop; }}
         }}""")
 
     def heal(self, host):
@@ -196,7 +196,7 @@ class Network:
         self.in_router("nft", "delete", "table", "ip", f"lose_{host.name}", check=False)
         if percent:
             self.nft(f"""table ip lose_{host.name} {{
-                chain all {{ type filter hook forward priority -9;
+                chain both {{ type filter hook forward priority -9;
                     iifname "{host.link}" numgen random mod 100 < {percent} drop; oifname "{host.link}" numgen random mod 100 < {percent} drop; }}
             }}""")
 
