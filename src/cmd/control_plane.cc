@@ -6,6 +6,7 @@
 #include "cmd/return_memory.h"
 #include "cmd/server.h"
 #include "controllers/controllers.h"
+#include "controllers/workloads.h"
 #include "scheduler/scheduler.h"
 
 namespace redoubt::cmd {
@@ -109,6 +110,30 @@ class ControlPlaneImpl : public ControlPlane {
     add(make_deployment(*api, *informers_));
     RD_TRY(api, client_of("node-controller"));
     add(make_node_ipam(*api, *informers_, server_.options().cluster_cidr));
+    add(make_node_lifecycle(*api, *informers_));
+    RD_TRY(api, client_of("pod-garbage-collector"));
+    add(make_pod_gc(*api, *informers_));
+    RD_TRY(api, client_of("namespace-controller"));
+    add(make_namespaces(*api, *informers_));
+    RD_TRY(api, client_of("generic-garbage-collector"));
+    add(make_garbage(*api));
+    RD_TRY(api, client_of("endpoint-controller"));
+    add(make_endpoints(*api, *informers_));
+    RD_TRY(api, client_of("endpointslice-controller"));
+    add(make_endpoint_slices(*api, *informers_));
+    RD_TRY(api, client_of("endpointslicemirroring-controller"));
+    add(make_endpoint_slice_mirroring(*api, *informers_));
+    workloads_ = std::make_unique<WorkloadInformers>(*clients_.front());
+    RD_TRY(api, client_of("job-controller"));
+    add(make_job(*api, *informers_, *workloads_));
+    RD_TRY(api, client_of("ttl-after-finished-controller"));
+    add(make_ttl_after_finished(*api, *workloads_));
+    RD_TRY(api, client_of("cronjob-controller"));
+    add(make_cron_job(*api, *workloads_));
+    RD_TRY(api, client_of("daemon-set-controller"));
+    add(make_daemon_set(*api, *informers_, *workloads_));
+    RD_TRY(api, client_of("statefulset-controller"));
+    add(make_stateful_set(*api, *informers_, *workloads_));
 
     scheduler_ =
         std::make_unique<scheduler::Scheduler>(*component_client("scheduler"), informers_->pods, informers_->nodes);
@@ -126,6 +151,12 @@ class ControlPlaneImpl : public ControlPlane {
     scope_->spawn(i.leases.run());
     scope_->spawn(i.endpoint_slices.run());
     scope_->spawn(i.endpoints.run());
+    WorkloadInformers& w = *workloads_;
+    scope_->spawn(w.daemon_sets.run());
+    scope_->spawn(w.stateful_sets.run());
+    scope_->spawn(w.revisions.run());
+    scope_->spawn(w.jobs.run());
+    scope_->spawn(w.cron_jobs.run());
     for (auto& controller : controllers_) scope_->spawn(controller->run());
     scope_->spawn(scheduler_->run());
     subscription_ =
@@ -149,6 +180,7 @@ class ControlPlaneImpl : public ControlPlane {
   std::vector<std::function<void(const pki::ClusterPki&)>> told_;  // controllers that publish authorities
   std::shared_ptr<void> subscription_;
   std::unique_ptr<controllers::Informers> informers_;
+  std::unique_ptr<controllers::WorkloadInformers> workloads_;
   std::vector<std::unique_ptr<controllers::Controller>> controllers_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
 };
