@@ -1,5 +1,6 @@
 #include "apiserver/apiserver_state.h"
 #include "apiserver/auth/bootstrap_policy.h"
+#include "base/json_text.h"
 
 namespace redoubt::apiserver {
 
@@ -20,6 +21,37 @@ struct Wanted {
   std::string group, resource, ns, name, json;
   bool keep_current = false;  // brought up to date on every start
 };
+
+// What extension API servers read to know their callers: whose client certificates count, and which front proxy (this
+// server) tells them who the user is.
+std::string extension_authentication(const ApiServerOptions& options) {
+  std::string out = R"({"metadata":{"name":"extension-apiserver-authentication","namespace":"kube-system"},"data":{)";
+  auto add = [&](std::string_view key, std::string_view value) {
+    if (out.back() != '{') out += ',';
+    append_json_string(out, key);
+    out += ':';
+    append_json_string(out, value);
+  };
+  auto list = [](const std::vector<std::string>& items) {
+    std::string text = "[";
+    for (const std::string& item : items) {
+      if (text.size() > 1) text += ',';
+      append_json_string(text, item);
+    }
+    return text + "]";
+  };
+  add("client-ca-file", options.accepted_client_ca_pem);
+  if (!options.requestheader_client_ca_pem.empty()) {
+    const FrontProxyOptions& proxy = options.authentication.front_proxy;
+    add("requestheader-client-ca-file", options.requestheader_client_ca_pem);
+    add("requestheader-allowed-names", list(proxy.allowed_names));
+    add("requestheader-username-headers", list(proxy.username_headers));
+    add("requestheader-uid-headers", list(proxy.uid_headers));
+    add("requestheader-group-headers", list(proxy.group_headers));
+    add("requestheader-extra-headers-prefix", list(proxy.extra_headers_prefixes));
+  }
+  return out + "}}";
+}
 
 Task<Result<void>> ensure(Rest& rest, Wanted wanted) {
   net::Request request;
@@ -57,7 +89,7 @@ Task<Result<void>> ensure(Rest& rest, Wanted wanted) {
             there.find(list)->push_back(c.arena, item);
           }
         }
-        for (const char* part : {"subsets", "endpoints", "ports", "addressType"}) {
+        for (const char* part : {"subsets", "endpoints", "ports", "addressType", "data"}) {
           if (Value* v = object.find(part)) there.set(c.arena, part, *v);
         }
         return {};
@@ -105,6 +137,8 @@ Task<Result<void>> ApiServer::bootstrap() {
            R"("conditions":{{"ready":true}}}}],"ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
            s.options.advertise_address, s.options.advertise_port),
        true});
+  all.push_back({"", "configmaps", "kube-system", "extension-apiserver-authentication",
+                 extension_authentication(s.options), true});
   // The namespaces first; then everything at once, so that one durable transaction carries many.
   for (size_t i = 0; i < 4; ++i) RD_CO_TRYV(co_await ensure(*s.rest, all[i]));
   Scope scope(co_await boost::asio::this_coro::executor, "bootstrap");

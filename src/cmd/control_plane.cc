@@ -86,6 +86,8 @@ class ControlPlaneImpl : public ControlPlane {
     auto add = [&](std::unique_ptr<Controller> controller) { controllers_.push_back(std::move(controller)); };
     RD_TRY(client::Client * api, client_of("service-account-controller"));
     add(make_service_account(*api, *informers_));
+    RD_TRY(api, client_of("clusterrole-aggregation-controller"));
+    add(make_cluster_role_aggregation(*api));
     RD_TRY(api, client_of("root-ca-cert-publisher"));
     auto root_ca = make_root_ca(*api, *informers_, server_.pki().ca_bundle);
     told_.push_back([root = root_ca.get()](const pki::ClusterPki& pki) { root->replace(pki.ca_bundle); });

@@ -10,6 +10,8 @@
 
 namespace redoubt::controllers {
 
+// The rules of ClusterRoles that are the sum of others.
+std::unique_ptr<Controller> make_cluster_role_aggregation(client::Client& api);
 // A "default" ServiceAccount in every namespace.
 std::unique_ptr<Controller> make_service_account(client::Client& api, Informers& informers);
 // A controller that publishes something which changes while it runs (authorities, when they are rotated).

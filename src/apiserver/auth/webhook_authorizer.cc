@@ -1,5 +1,6 @@
 #include "apiserver/auth/webhook_authorizer.h"
 
+#include <boost/asio/post.hpp>
 #include <cstdlib>
 
 #include "apiserver/auth/limits.h"
@@ -108,11 +109,19 @@ Result<std::shared_ptr<WebhookAuthorizer>> WebhookAuthorizer::make(Executor loop
 
 WebhookAuthorizer::WebhookAuthorizer(Executor loop, std::string name, const WebhookAuthorizerConfig& config,
                                      std::unique_ptr<HttpsCaller> caller)
-    : name_(std::move(name)), config_(config), caller_(std::move(caller)), lookups_(loop, [config](const Decision& d) {
+    : loop_(loop),
+      name_(std::move(name)),
+      config_(config),
+      caller_(std::move(caller)),
+      lookups_(loop, [config](const Decision& d) {
         if (d.allowed && !d.denied)
           return config.cache_authorized ? config.authorized_ttl : std::chrono::milliseconds(0);
         return config.cache_unauthorized ? config.unauthorized_ttl : std::chrono::milliseconds(0);
       }) {}
+
+WebhookAuthorizer::~WebhookAuthorizer() {
+  if (caller_) boost::asio::post(loop_, [caller = std::shared_ptr<HttpsCaller>(std::move(caller_))] {});
+}
 
 Task<Result<Decision>> WebhookAuthorizer::ask(std::string spec) {
   std::string review = fmt::format(

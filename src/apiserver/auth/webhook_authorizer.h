@@ -18,6 +18,8 @@ class WebhookAuthorizer {
   // Reads the kubeconfig (blocking). BadRequest names the file.
   static Result<std::shared_ptr<WebhookAuthorizer>> make(Executor loop, std::string name,
                                                          const WebhookAuthorizerConfig& config, Dial dial);
+  // Any thread: connections end on the loop.
+  ~WebhookAuthorizer();
   // When the webhook can't be asked: no opinion, or denied, as its failure policy says; `error` tells why. The webhook
   // outlives the answer.
   Pending<Decision> authorize(const UserInfo& user, const Attributes& attributes);
@@ -29,6 +31,7 @@ class WebhookAuthorizer {
                     std::unique_ptr<HttpsCaller> caller);
   Task<Result<Decision>> ask(std::string spec);
   Task<Decision> wait(std::string spec);
+  const Executor loop_;
   const std::string name_;
   const WebhookAuthorizerConfig config_;
   std::unique_ptr<HttpsCaller> caller_;
