@@ -26,7 +26,8 @@ namespace meta = k8s::meta::v1;
 // the controller manager's identity; each controller writes with its own. Belongs to one loop.
 struct Informers {
   explicit Informers(client::Client& api)
-      : namespaces(api),
+      : reader(api),
+        namespaces(api),
         nodes(api),
         pods(api, {}, {}, client::trim_pod),
         services(api),
@@ -37,6 +38,7 @@ struct Informers {
         leases(api, "kube-node-lease"),
         endpoint_slices(api),
         endpoints(api) {}
+  client::Client& reader;  // for a controller that watches something of its own
   client::Informer<core::Namespace> namespaces;
   client::Informer<core::Node> nodes;
   client::Informer<core::Pod> pods;
