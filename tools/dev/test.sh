@@ -32,10 +32,8 @@ unit_tests() {
   done < <(find "build/$preset" -name '*_test' -type f -executable | sort)
 }
 
-sanitized_units() {
-  build "$1" unit_tests
-  unit_tests "$1"
-}
+# Where threads meet: loops, connections, the committer and its readers, tunnels. The rest runs on one loop.
+threaded_tests=(base_test net_test store_test client_test egress_test)
 
 # Python tests that drive a real cluster of their own.
 python_tests() {
@@ -58,8 +56,11 @@ run_tests() {
   local suite
   for suite in "${suites[@]}"; do
     case $suite in
-      unit) build release; unit_tests release ;;
-      asan|tsan) sanitized_units "$suite" ;;
+      # Each preset builds what only it can tell: all units fast, all units with ASan and UBSan, the threaded ones with TSan,
+      # and what users run, which the end-to-end tests drive.
+      unit) build dev unit_tests; unit_tests dev ;;
+      asan) build asan unit_tests; unit_tests asan ;;
+      tsan) build tsan "${threaded_tests[@]}"; unit_tests tsan ;;
       e2e) build "$preset" redoubt; python_tests tests/e2e e2e ;;
       interop) build "$preset" redoubt; python_tests tests/interop interop ;;
       *) die "unknown test suite '$suite' (unit, asan, tsan, e2e, interop)" ;;
