@@ -1,65 +1,105 @@
 #include "apiserver/kubelet_connect.h"
 
 #include "apiserver/encode.h"
+#include "apiserver/proxy/api_proxy.h"
 #include "apiserver/proxy/pod_connect.h"
 
 namespace redoubt::apiserver {
 
 namespace {
 
-class KubeletConnect : public ConnectHandler {
+KubeletAccess::Options access_options(KubeletConnectOptions& o) {
+  KubeletAccess::Options out{.dialer = o.dialer,
+                             .ca_pem = std::move(o.kubelet_ca_pem),
+                             .certificate_pem = std::move(o.certificate_pem),
+                             .private_key_pem = std::move(o.private_key_pem)};
+  if (o.check_address) out.name_check = KubeletAccess::NameCheck::Address;
+  if (!o.preferred_address_types.empty()) out.preferred_address_types = std::move(o.preferred_address_types);
+  out.timeout = o.timeout;
+  out.guard = AddressGuard(o.apiserver);
+  return out;
+}
+
+class KubeletConnect : public ClusterConnect {
  public:
   explicit KubeletConnect(KubeletConnectOptions o)
       : store_(o.store),
-        kubelets_(KubeletAccess::Options{.dialer = o.dialer,
-                                         .ca_pem = std::move(o.kubelet_ca_pem),
-                                         .certificate_pem = std::move(o.certificate_pem),
-                                         .private_key_pem = std::move(o.private_key_pem)}),
-        pods_(
-            PodConnect::Options{.kubelets = kubelets_,
-                                .pod =
-                                    [this](std::string_view ns, std::string_view name) {
-                                      return find("pods", "pods", fmt::format("/registry/pods/{}/{}", ns, name), name);
-                                    },
-                                .node =
-                                    [this](std::string_view name) {
-                                      return find("minions", "nodes", fmt::format("/registry/minions/{}", name), name);
-                                    }}) {}
+        keep_ca_(o.check_address),
+        keep_client_certificate_(o.keep_client_certificate),
+        kubelets_(access_options(o)),
+        pods_(PodConnect::Options{
+            .kubelets = kubelets_,
+            .pod = [this](std::string_view ns, std::string_view name) { return find("pods", ns, name); },
+            .node = [this](std::string_view name) { return find("minions", "", name); }}),
+        proxy_(ApiProxy::Options{.dialer = o.dialer,
+                                 .kubelets = kubelets_,
+                                 .objects = {.find = finder(),
+                                             .endpoint_slices =
+                                                 [this](std::string_view ns, std::string_view service,
+                                                        const std::function<void(const Bytes&)>& visit) {
+                                                   endpoint_slices(ns, service, visit);
+                                                 }},
+                                 .trust = {.find = finder(), .cluster_ca_pem = std::move(o.cluster_ca_pem)},
+                                 .guard = AddressGuard(std::move(o.apiserver)),
+                                 .policy = o.policy}) {}
 
   Task<void> connect(Context& c, const schema::Value&) override {
     Result<void> outcome;
-    if (c.info.resource == "pods" && PodConnect::serves(c.info.subresource)) {
-      outcome = co_await pods_.pod(c.request, c.responder, c.info.subresource, c.info.namespace_, c.info.name, c.query);
-    } else if (c.info.resource == "nodes" && c.info.subresource == "proxy") {
-      std::string path;
-      for (const std::string& segment : c.info.rest) path += "/" + net::percent_encode(segment);
-      outcome = co_await pods_.node_proxy(c.request, c.responder, c.info.name, path.empty() ? "/" : path);
+    if (c.info.subresource == "proxy") {
+      outcome = co_await proxy_.serve(c.request, c.responder, {c.info.resource, c.info.namespace_, c.info.name, {}});
     } else {
-      outcome = service_unavailable("the proxy to pods and services is not built yet");
+      outcome = co_await pods_.pod(c.request, c.responder, c.info.subresource, c.info.namespace_, c.info.name, c.query);
     }
     if (!outcome && !c.responder.started()) co_await send_status(c, outcome.error());
   }
 
   void replace_kubelet_credentials(std::string ca_pem, std::string certificate_pem,
                                    std::string private_key_pem) override {
-    kubelets_.replace_credentials(std::move(ca_pem), std::move(certificate_pem), std::move(private_key_pem));
+    kubelets_.replace_credentials(keep_ca_ ? std::string() : std::move(ca_pem),
+                                  keep_client_certificate_ ? std::string() : std::move(certificate_pem),
+                                  keep_client_certificate_ ? std::string() : std::move(private_key_pem));
+  }
+
+  void clear() override {
+    kubelets_.clear();
+    proxy_.clear();
   }
 
  private:
-  Result<Bytes> find(std::string_view storage, std::string_view resource, const std::string& key,
-                     std::string_view name) const {
-    auto object = store_.snapshot(storage)->find(key);
-    if (!object) return not_found({"", std::string(resource)}, name);
-    return object->json;
+  std::function<Result<Bytes>(std::string_view, std::string_view, std::string_view)> finder() {
+    return [this](std::string_view resource, std::string_view ns, std::string_view name) {
+      return find(resource, ns, name);
+    };
   }
+  Result<Bytes> find(std::string_view storage, std::string_view ns, std::string_view name) const {
+    std::string key = ns.empty() ? fmt::format("/registry/{}/{}", storage, name)
+                                 : fmt::format("/registry/{}/{}/{}", storage, ns, name);
+    auto object = store_.snapshot(storage)->find(key);
+    if (object) return object->json;
+    std::string_view resource = storage == "minions" ? "nodes" : storage == "services/specs" ? "services" : storage;
+    return not_found({"", std::string(resource)}, name);
+  }
+  void endpoint_slices(std::string_view ns, std::string_view service,
+                       const std::function<void(const Bytes&)>& visit) const {
+    store_.snapshot("endpointslices")
+        ->visit(fmt::format("/registry/endpointslices/{}/", ns), {}, [&](const store::ObjectPtr& slice) {
+          for (const auto& [key, value] : slice->labels) {
+            if (key == "kubernetes.io/service-name" && value == service) visit(slice->json);
+          }
+          return true;
+        });
+  }
+
   const store::Store& store_;
+  const bool keep_ca_, keep_client_certificate_;
   KubeletAccess kubelets_;
   PodConnect pods_;
+  ApiProxy proxy_;
 };
 
 }  // namespace
 
-std::unique_ptr<ConnectHandler> make_kubelet_connect(KubeletConnectOptions options) {
+std::unique_ptr<ClusterConnect> make_kubelet_connect(KubeletConnectOptions options) {
   return std::make_unique<KubeletConnect>(std::move(options));
 }
 

@@ -1,10 +1,15 @@
-// The connect subresources, handed to the kubelet that runs the pod (proxy/pod_connect.h does the carrying).
+// The connect subresources: a pod's log, exec, attach and port-forward by its kubelet, and the proxies to nodes, pods
+// and Services (apiserver/proxy does the carrying).
 #pragma once
+#include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apiserver/connect.h"
+#include "apiserver/proxy/proxy_policy.h"
 #include "egress/dialer.h"
+#include "net/tcp.h"
 #include "store/store.h"
 
 namespace redoubt::apiserver {
@@ -12,11 +17,25 @@ namespace redoubt::apiserver {
 struct KubeletConnectOptions {
   egress::Dialer& dialer;
   const store::Store& store;
-  std::string kubelet_ca_pem;   // --kubelet-certificate-authority: of kubelets' serving certificates
+  std::string kubelet_ca_pem;   // of kubelets' serving certificates
   std::string certificate_pem;  // --kubelet-client-certificate
   std::string private_key_pem;  // --kubelet-client-key
+  // True for --kubelet-certificate-authority: the certificate must carry the address dialled, not the node's name.
+  bool check_address = false;
+  bool keep_client_certificate = false;  // it is the administrator's: none of the cluster's own takes its place
+  std::vector<std::string> preferred_address_types;  // empty: the default
+  std::chrono::milliseconds timeout{5'000};
+  std::string cluster_ca_pem;             // what "cluster" means in redoubt.io/proxy-ca
+  std::vector<net::Address> apiserver{};  // addresses and ports of the API server itself: never a backend
+  ProxyPolicy policy{};
 };
 
-std::unique_ptr<ConnectHandler> make_kubelet_connect(KubeletConnectOptions options);
+class ClusterConnect : public ConnectHandler {
+ public:
+  // Drops kept connections: after the loops have stopped and before they are gone.
+  virtual void clear() = 0;
+};
+
+std::unique_ptr<ClusterConnect> make_kubelet_connect(KubeletConnectOptions options);
 
 }  // namespace redoubt::apiserver

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <future>
 
 #include "apiserver/apiserver.h"
@@ -41,6 +42,14 @@ std::string default_address() {
 }
 
 namespace {
+
+Result<std::string> read_pem(std::string_view flag, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string out((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file || out.find("-----BEGIN ") == std::string::npos)
+    return bad_request(fmt::format("{}: {} can't be read or holds no PEM", flag, path));
+  return out;
+}
 
 // Runs a task on a loop of the pool and waits for it here.
 template <class T>
@@ -124,9 +133,7 @@ class ServerImpl : public Server {
     size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
     loops_ = std::make_unique<net::LoopPool>(count, "api");
     api.loop = loops_->executor(0);
-    connect_ = apiserver::make_kubelet_connect({*egress_.dialer, *store_, pki.kubelet_ca_bundle,
-                                                pki.apiserver_kubelet_client.certificate_pem,
-                                                pki.apiserver_kubelet_client.private_key_pem});
+    RD_TRY(connect_, make_connect(pki, ips->first()));
     api.connect = connect_.get();
     // Front proxies' authorities too, so that they know which certificate is wanted.
     std::string client_ca = api.accepted_client_ca_pem + "\n" + api.requestheader_client_ca_pem;
@@ -176,6 +183,33 @@ class ServerImpl : public Server {
     return config;
   }
 
+  Result<std::unique_ptr<apiserver::ClusterConnect>> make_connect(const pki::ClusterPki& pki,
+                                                                  const std::string& service_ip) const {
+    const ConnectOptions& c = options_.connect;
+    apiserver::KubeletConnectOptions out{*egress_.dialer, *store_, pki.kubelet_ca_bundle,
+                                         pki.apiserver_kubelet_client.certificate_pem,
+                                         pki.apiserver_kubelet_client.private_key_pem};
+    if (!c.kubelet_certificate_authority.empty()) {
+      RD_TRY(out.kubelet_ca_pem, read_pem("--kubelet-certificate-authority", c.kubelet_certificate_authority));
+      out.check_address = true;
+    }
+    if (c.kubelet_client_certificate.empty() != c.kubelet_client_key.empty())
+      return bad_request("--kubelet-client-certificate and --kubelet-client-key go together");
+    if (!c.kubelet_client_certificate.empty()) {
+      RD_TRY(out.certificate_pem, read_pem("--kubelet-client-certificate", c.kubelet_client_certificate));
+      RD_TRY(out.private_key_pem, read_pem("--kubelet-client-key", c.kubelet_client_key));
+      out.keep_client_certificate = true;
+    }
+    out.preferred_address_types = c.kubelet_preferred_address_types;
+    out.timeout = c.kubelet_timeout;
+    out.cluster_ca_pem = pki.ca_bundle;
+    out.policy = c.proxy;
+    for (const std::string& own : {options_.advertise_address, options_.bind_address, std::string("127.0.0.1")})
+      out.apiserver.push_back({own, options_.secure_port});
+    out.apiserver.push_back({service_ip, 443});
+    return apiserver::make_kubelet_connect(std::move(out));
+  }
+
   void stop() override {
     if (!loops_) return;
     control_plane_.reset();
@@ -201,6 +235,7 @@ class ServerImpl : public Server {
     }
     loops_->stop();
     http_.reset();
+    if (connect_) connect_->clear();
     loops_.reset();
     api_.reset();
     store_.reset();
@@ -261,7 +296,7 @@ class ServerImpl : public Server {
   std::vector<SniFiles> sni_files_;
   std::unique_ptr<store::Store> store_;
   Egress egress_;
-  std::unique_ptr<apiserver::ConnectHandler> connect_;
+  std::unique_ptr<apiserver::ClusterConnect> connect_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::LoopPool> loops_;
   std::unique_ptr<Scope> scope_;  // on the first loop

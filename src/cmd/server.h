@@ -1,10 +1,12 @@
 // The control plane of one process: store, API server, and what runs beside it, wired together.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "apiserver/proxy/proxy_policy.h"
 #include "base/status.h"
 #include "client/client.h"
 #include "cmd/flags/authentication.h"
@@ -31,6 +33,16 @@ struct TlsOptions {
   std::chrono::seconds cluster_signing_duration{std::chrono::hours(24 * 365)};
 };
 
+// How the API server reaches nodes, pods and Services. Files are PEM.
+struct ConnectOptions {
+  std::string kubelet_certificate_authority;  // empty: the cluster's own
+  std::string kubelet_client_certificate, kubelet_client_key;
+  std::vector<std::string> kubelet_preferred_address_types{"InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS",
+                                                           "Hostname"};
+  std::chrono::milliseconds kubelet_timeout{5'000};
+  apiserver::ProxyPolicy proxy;
+};
+
 struct ServerOptions {
   std::string data_dir = "/var/lib/redoubt";
   std::string bind_address = "0.0.0.0";
@@ -44,6 +56,7 @@ struct ServerOptions {
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
   EgressOptions egress;
+  ConnectOptions connect;
   std::vector<std::string> node_address_allow;  // CIDRs whose addresses kubelet certificates may carry
   AuthenticationFlags authentication;
   AuthorizationFlags authorization;

@@ -65,7 +65,7 @@ class Dialer {
 // The refusal of a dial that must be confidential and can't be.
 Error not_confidential(PathId path, const Target& target, const Way& way);
 
-// Straight over the network. Confidential only where nothing leaves the machine (loopback). Pods, Services and
+// Straight over the network. Confidential only where nothing leaves the machine (local_route.h). Pods, Services and
 // nodes' ports are dialled at no loopback, link-local or unspecified address, whatever an object says of itself: those
 // are the server's own (CVE-2020-8562, CVE-2022-3294).
 std::unique_ptr<Dialer> make_direct_dialer();

@@ -1,6 +1,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "egress/dialer.h"
+#include "egress/local_route.h"
 #include "net/tcp.h"
 
 namespace redoubt::egress {
@@ -8,7 +9,6 @@ namespace redoubt::egress {
 namespace {
 
 struct Literal {
-  bool loopback = false;
   bool of_this_machine = false;  // loopback, link-local, unspecified
 };
 
@@ -19,10 +19,9 @@ Literal literal_of(const std::string& host) {
   if (error) return out;
   if (address.is_v6() && address.to_v6().is_v4_mapped())
     address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
-  out.loopback = address.is_loopback();
   bool link_local = address.is_v6() ? address.to_v6().is_link_local()
                                     : (address.to_v4().to_uint() & 0xffff0000U) == 0xa9fe0000U;  // 169.254.0.0/16
-  out.of_this_machine = out.loopback || link_local || address.is_unspecified();
+  out.of_this_machine = address.is_loopback() || link_local || address.is_unspecified();
   return out;
 }
 
@@ -46,7 +45,7 @@ class DirectDialer : public Dialer {
   Way way(PathId, const Target& target) const override {
     Way out;
     out.kind = "direct";
-    out.confidential = literal_of(target.address.host).loopback;
+    out.confidential = stays_on_this_machine(target.address.host);
     if (!out.confidential)
       out.why_not = target.node.empty() ? "it would cross the network unencrypted; use https"
                                         : "it would cross the network unencrypted, since the node has no tunnel; run "

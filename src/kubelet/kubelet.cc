@@ -14,6 +14,7 @@
 #include "kubelet/pods/container_config.h"
 #include "kubelet/pods/pod_worker.h"
 #include "kubelet/runtime/containerd.h"
+#include "kubelet/server/configz.h"
 #include "kubelet/server/server.h"
 #include "net/loop.h"
 
@@ -103,6 +104,8 @@ class KubeletImpl : public Kubelet {
       for (const auto& [key, pod] : pods_->objects()) out += (out.back() == '[' ? "" : ",") + schema::to_json(*pod);
       return out + "]}";
     };
+    deps.config_json = configz(options_);
+    deps.root_dir = options_.root_dir;
     // Before the API that asks them is served.
     pods_ = std::make_unique<client::Informer<core::Pod>>(
         *api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/trailers.h"
+
 namespace redoubt::net {
 
 namespace {
@@ -66,6 +68,11 @@ bool Headers::has_token(std::string_view name, std::string_view token) const {
 bool Request::wants_upgrade() const {
   if (version_major == 2) return method == "CONNECT";
   return method == "CONNECT" || (headers.has_token("connection", "upgrade") && headers.has("upgrade"));
+}
+
+Headers trailers_of(const BodyReader* body) {
+  const auto* trailed = dynamic_cast<const TrailedBody*>(body);
+  return trailed != nullptr ? trailed->trailers() : Headers();
 }
 
 Task<Result<std::string>> read_body(BodyReader& body, size_t limit) {

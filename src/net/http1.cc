@@ -1,6 +1,7 @@
 #include "net/http1.h"
 
 #include "net/limits.h"
+#include "net/trailers.h"
 
 namespace redoubt::net {
 
@@ -172,7 +173,7 @@ Result<BodyFraming> body_framing(const Headers& headers, bool response, std::opt
 
 namespace {
 
-class Http1Body : public BodyReader {
+class Http1Body : public TrailedBody {
  public:
   Http1Body(BufferedReader& reader, BodyFraming framing, uint64_t length, std::shared_ptr<bool> done,
             std::function<Task<Result<void>>()> before)
@@ -208,6 +209,8 @@ class Http1Body : public BodyReader {
     co_return piece;
   }
 
+  Headers trailers() const override { return trailers_; }
+
  private:
   Task<Result<void>> next_chunk() {
     RD_CO_TRY(std::string line, co_await reader_.read_line(kMaxChunkLineBytes));
@@ -223,6 +226,9 @@ class Http1Body : public BodyReader {
           *done_ = true;
           co_return Result<void>{};
         }
+        // Read as strictly as the header is.
+        RD_CO_TRY(Http1Head parsed, parse_http1_head("\r\n" + trailer + "\r\n"));
+        for (auto& [name, value] : parsed.headers) trailers_.add(name, value);
       }
       co_return malformed("too many trailers");
     }
@@ -234,6 +240,7 @@ class Http1Body : public BodyReader {
   uint64_t left_;
   std::shared_ptr<bool> done_;
   std::function<Task<Result<void>>()> before_;
+  Headers trailers_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "net/limits.h"
 #include "net/pieces.h"
+#include "net/trailers.h"
 
 namespace redoubt::net {
 
@@ -603,11 +604,12 @@ void Http2Stream::stop_reading() {
 
 namespace {
 
-class Http2Body : public BodyReader {
+class Http2Body : public TrailedBody {
  public:
   explicit Http2Body(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
   Task<Result<Bytes>> read_some() override { return stream_->read_some(); }
   void widen(int32_t bytes) { stream_->widen_window(bytes); }
+  Headers trailers() const override { return stream_->in_trailers; }
 
  private:
   std::shared_ptr<Http2Stream> stream_;

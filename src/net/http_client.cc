@@ -6,13 +6,17 @@
 #include "base/log.h"
 #include "net/http1.h"
 #include "net/http2.h"
+#include "net/http_exchange.h"
 #include "net/limits.h"
+#include "net/trailers.h"
 
 namespace redoubt::net {
 
 namespace {
 
 constexpr size_t kMaxResponseHeadBytes = 256 * 1024;
+// Until a connection stands, handshake included: others may be waiting for it.
+constexpr std::chrono::milliseconds kDialTimeout{30'000};
 
 // An HTTP/1.1 connection: idle in the pool, or held by one response's body.
 struct Http1Connection {
@@ -22,7 +26,7 @@ struct Http1Connection {
 };
 
 // Resets the stream when a response is dropped before its end.
-class Http2ResponseBody : public BodyReader {
+class Http2ResponseBody : public TrailedBody {
  public:
   Http2ResponseBody(std::shared_ptr<Http2Stream> stream, std::shared_ptr<Http2Connection> connection)
       : stream_(std::move(stream)), connection_(std::move(connection)) {}
@@ -30,6 +34,7 @@ class Http2ResponseBody : public BodyReader {
     if (!stream_->in_ended || !stream_->out_ended) stream_->reset(NGHTTP2_CANCEL);
   }
   Task<Result<Bytes>> read_some() override { return stream_->read_some(); }
+  Headers trailers() const override { return stream_->in_trailers; }
 
  private:
   std::shared_ptr<Http2Stream> stream_;
@@ -87,7 +92,7 @@ struct Pool {
   size_t max_idle = 4;
 };
 
-class Http1ResponseBody : public BodyReader {
+class Http1ResponseBody : public TrailedBody {
  public:
   Http1ResponseBody(std::shared_ptr<Http1Connection> connection, BodyFraming framing, uint64_t length, bool keep,
                     std::weak_ptr<Pool> pool)
@@ -104,6 +109,7 @@ class Http1ResponseBody : public BodyReader {
     give_back();
     co_return piece;
   }
+  Headers trailers() const override { return trailers_of(body_.get()); }
 
  private:
   void give_back() {
@@ -155,6 +161,45 @@ struct Transport {
   bool http2 = false;
 };
 
+// The body of a request over HTTP/1.1: by its length, or in chunks.
+class Http1RequestBody : public BodyWriter {
+ public:
+  Http1RequestBody(std::shared_ptr<Http1Connection> connection, std::optional<uint64_t> length)
+      : connection_(std::move(connection)), left_(length) {}
+  ~Http1RequestBody() override {
+    if (!finished_) connection_->stream->abort();
+  }
+  Task<Result<void>> write(BytesList pieces) override {
+    size_t size = total_size(pieces);
+    if (size == 0) co_return Result<void>{};
+    if (left_) {
+      // More would be the beginning of another request to the server.
+      if (size > *left_) co_return bad_request("the body is longer than its content-length");
+      *left_ -= size;
+    } else {
+      pieces.insert(pieces.begin(), Bytes::take(fmt::format("{:x}\r\n", size)));
+      pieces.push_back(Bytes::of_static("\r\n"));
+    }
+    co_return co_await connection_->stream->write(std::move(pieces));
+  }
+  Task<Result<void>> finish(Headers trailers) override {
+    if (left_) {
+      if (*left_ > 0) co_return bad_request("the body is shorter than its content-length");
+      finished_ = true;
+      co_return Result<void>{};
+    }
+    BytesList pieces;
+    pieces.push_back(Bytes::take("0\r\n" + format_headers(trailers)));
+    finished_ = true;
+    co_return co_await connection_->stream->write(std::move(pieces));
+  }
+
+ private:
+  std::shared_ptr<Http1Connection> connection_;
+  std::optional<uint64_t> left_;
+  bool finished_ = false;
+};
+
 class HttpClientImpl : public HttpClient {
  public:
   HttpClientImpl(Executor executor, Options options)
@@ -178,6 +223,21 @@ class HttpClientImpl : public HttpClient {
       auto response = co_await try_send(request, fresh, seen);
       if (response || fresh || seen || attempt >= 2 || request.body_source) co_return response;
     }
+  }
+
+  Task<Result<std::unique_ptr<HttpExchange>>> exchange(ClientRequest request) {
+    bool fresh = false;
+    RD_CO_TRY(Connected connected, co_await connection_for(fresh, false));
+    if (connected.http2) {
+      RD_CO_TRY(auto stream, connected.http2->request(http2_headers(request), true));
+      std::unique_ptr<HttpExchange> out =
+          std::make_unique<Http2Exchange>(std::move(request), std::move(stream), connected.http2);
+      co_return out;
+    }
+    RD_CO_TRYV(co_await write_http1_head(*connected.http1, request, true));
+    std::unique_ptr<HttpExchange> out =
+        std::make_unique<Http1Exchange>(*this, std::move(request), std::move(connected.http1));
+    co_return out;
   }
 
   Task<Result<UpgradeResponse>> upgrade(ClientRequest request) override {
@@ -225,7 +285,89 @@ class HttpClientImpl : public HttpClient {
   }
 
  private:
+  struct Connected {
+    std::shared_ptr<Http2Connection> http2;
+    std::shared_ptr<Http1Connection> http1;
+  };
+
+  class Http2Exchange : public HttpExchange {
+   public:
+    Http2Exchange(ClientRequest request, std::shared_ptr<Http2Stream> stream,
+                  std::shared_ptr<Http2Connection> connection)
+        : request_(std::move(request)),
+          stream_(stream),
+          reader_(std::make_unique<Http2ResponseBody>(stream, std::move(connection))) {}
+    std::unique_ptr<BodyWriter> body() override { return make_http2_writer(stream_); }
+    Task<Result<ClientResponse>> response() override {
+      bool seen = false;
+      co_return co_await read_http2_response(request_, stream_, std::move(reader_), seen);
+    }
+
+   private:
+    ClientRequest request_;
+    std::shared_ptr<Http2Stream> stream_;
+    std::unique_ptr<Http2ResponseBody> reader_;
+  };
+
+  class Http1Exchange : public HttpExchange {
+   public:
+    Http1Exchange(HttpClientImpl& client, ClientRequest request, std::shared_ptr<Http1Connection> connection)
+        : client_(client), request_(std::move(request)), connection_(std::move(connection)) {}
+    ~Http1Exchange() override {
+      if (!answered_) connection_->stream->abort();
+    }
+    std::unique_ptr<BodyWriter> body() override {
+      std::optional<uint64_t> length;
+      (void)body_framing(request_.headers, false, length);
+      return std::make_unique<Http1RequestBody>(connection_, length);
+    }
+    Task<Result<ClientResponse>> response() override {
+      bool seen = false;
+      // Not kept for another request: the answer may end before the request does.
+      auto out = co_await client_.read_http1_response(connection_, request_, seen, false);
+      answered_ = out.has_value();
+      co_return out;
+    }
+
+   private:
+    HttpClientImpl& client_;
+    ClientRequest request_;
+    std::shared_ptr<Http1Connection> connection_;
+    bool answered_ = false;
+  };
+
+  // dial_now() with a deadline over the whole of it.
   Task<Result<Transport>> dial(bool http1_only) {
+    auto executor = co_await boost::asio::this_coro::executor;
+    auto outcome = std::make_shared<std::optional<Result<Transport>>>();
+    Scope work(executor, "dial");
+    work.spawn(
+        [](HttpClientImpl& self, bool http1, std::shared_ptr<std::optional<Result<Transport>>> out) -> Task<void> {
+          out->emplace(co_await self.dial_now(http1));
+        }(*this, http1_only, outcome));
+    Scope deadline(executor, "dial deadline");
+    {
+      deadline.spawn([](Scope& w, std::chrono::milliseconds limit) -> Task<void> {
+        co_await sleep_for(limit);
+        w.cancel();
+      }(work, kDialTimeout));
+    }
+    std::exception_ptr cancelled;
+    try {
+      co_await work.wait_idle();
+    } catch (...) {
+      cancelled = std::current_exception();
+    }
+    if (cancelled) co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+    co_await deadline.join();
+    co_await work.join();
+    if (cancelled) std::rethrow_exception(cancelled);
+    if (!*outcome)
+      co_return timeout(fmt::format("no connection to {} within {} ms", options_.host, kDialTimeout.count()));
+    co_return std::move(**outcome);
+  }
+
+  Task<Result<Transport>> dial_now(bool http1_only) {
     RD_CO_TRY(StreamPtr raw, co_await options_.dial());
     Transport out;
     if (!options_.tls) {
@@ -239,19 +381,26 @@ class HttpClientImpl : public HttpClient {
     co_return out;
   }
 
-  Task<Result<ClientResponse>> try_send(const ClientRequest& request, bool& fresh, bool& seen) {
-    // One dial at a time: an HTTP/2 connection then serves all who waited.
-    while (dialing_ && !(http2_ && http2_->usable())) co_await dialed_.wait();
-    if (http2_ && http2_->usable()) co_return co_await send_http2(http2_, request, seen);
-    if (!pool_->idle.empty()) {
+  // A connection to send one request over: `fresh` when it was made for it. `reuse`: an idle HTTP/1.1 connection does.
+  Task<Result<Connected>> connection_for(bool& fresh, bool reuse) {
+    // One dial at a time where it may give HTTP/2: that connection then serves all who waited.
+    while (dialing_ && !only_http1_ && !(http2_ && http2_->usable())) co_await dialed_.wait();
+    if (http2_ && http2_->usable()) co_return Connected{http2_, nullptr};
+    if (reuse && !pool_->idle.empty()) {
       auto connection = std::move(pool_->idle.back());
       pool_->idle.pop_back();
-      co_return co_await send_http1(std::move(connection), request, seen);
+      co_return Connected{nullptr, std::move(connection)};
     }
     fresh = true;
     RD_CO_TRY(Transport transport, co_await connect());
-    if (transport.http2) co_return co_await send_http2(http2_, request, seen);
-    co_return co_await send_http1(std::make_shared<Http1Connection>(std::move(transport.stream)), request, seen);
+    if (transport.http2) co_return Connected{http2_, nullptr};
+    co_return Connected{nullptr, std::make_shared<Http1Connection>(std::move(transport.stream))};
+  }
+
+  Task<Result<ClientResponse>> try_send(const ClientRequest& request, bool& fresh, bool& seen) {
+    RD_CO_TRY(Connected connected, co_await connection_for(fresh, true));
+    if (connected.http2) co_return co_await send_http2(connected.http2, request, seen);
+    co_return co_await send_http1(std::move(connected.http1), request, seen);
   }
 
   // Dials; an HTTP/2 connection becomes http2_, and the transport's stream is then part of it.
@@ -265,6 +414,7 @@ class HttpClientImpl : public HttpClient {
       }
     } dialed{*this};
     RD_CO_TRY(Transport transport, co_await dial(false));
+    only_http1_ = !transport.http2;
     if (transport.http2) {
       Http2Connection::Options settings;
       settings.server = false;
@@ -302,6 +452,12 @@ class HttpClientImpl : public HttpClient {
       }
       stream->finish({});
     }
+    co_return co_await read_http2_response(request, std::move(stream), std::move(body), seen);
+  }
+
+  static Task<Result<ClientResponse>> read_http2_response(const ClientRequest& request,
+                                                          std::shared_ptr<Http2Stream> stream,
+                                                          std::unique_ptr<Http2ResponseBody> body, bool& seen) {
     while (!stream->headers_done) {
       if (stream->closed) {
         seen = stream->error_code != NGHTTP2_REFUSED_STREAM && stream->error_code != NGHTTP2_CONNECT_ERROR;
@@ -328,10 +484,13 @@ class HttpClientImpl : public HttpClient {
     return headers;
   }
 
-  Task<Result<void>> write_http1(Http1Connection& connection, const ClientRequest& request) {
+  // `streamed`: the body follows by an HttpExchange.
+  Task<Result<void>> write_http1_head(Http1Connection& connection, const ClientRequest& request, bool streamed) {
     Headers headers{{"host", request.authority.empty() ? options_.host : request.authority}};
     for (const auto& [name, value] : request.headers) headers.add(name, value);
-    if (request.body_source) {
+    if (streamed) {
+      if (!headers.has("content-length")) headers.set("transfer-encoding", "chunked");
+    } else if (request.body_source) {
       headers.set("transfer-encoding", "chunked");
     } else if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
                request.method == "PATCH") {
@@ -340,8 +499,12 @@ class HttpClientImpl : public HttpClient {
     BytesList pieces;
     pieces.push_back(
         Bytes::take(fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target) + format_headers(headers)));
-    pieces.insert(pieces.end(), request.body.begin(), request.body.end());
-    RD_CO_TRYV(co_await connection.stream->write(std::move(pieces)));
+    if (!streamed) pieces.insert(pieces.end(), request.body.begin(), request.body.end());
+    co_return co_await connection.stream->write(std::move(pieces));
+  }
+
+  Task<Result<void>> write_http1(Http1Connection& connection, const ClientRequest& request) {
+    RD_CO_TRYV(co_await write_http1_head(connection, request, false));
     while (request.body_source) {
       RD_CO_TRY(Bytes piece, co_await request.body_source());
       BytesList chunk;
@@ -393,6 +556,11 @@ class HttpClientImpl : public HttpClient {
   Task<Result<ClientResponse>> send_http1(std::shared_ptr<Http1Connection> connection, const ClientRequest& request,
                                           bool& seen) {
     RD_CO_TRYV(co_await write_http1(*connection, request));
+    co_return co_await read_http1_response(std::move(connection), request, seen, true);
+  }
+
+  Task<Result<ClientResponse>> read_http1_response(std::shared_ptr<Http1Connection> connection,
+                                                   const ClientRequest& request, bool& seen, bool may_keep) {
     RD_CO_TRY(Http1Head head, co_await read_http1_head(*connection, request));
     seen = true;
     ClientResponse out;
@@ -401,7 +569,7 @@ class HttpClientImpl : public HttpClient {
     std::optional<uint64_t> length;
     RD_CO_TRY(BodyFraming framing, body_framing(head.headers, true, length));
     if (no_body) framing = BodyFraming::None;
-    bool keep = framing != BodyFraming::UntilClose && !head.headers.has_token("connection", "close");
+    bool keep = may_keep && framing != BodyFraming::UntilClose && !head.headers.has_token("connection", "close");
     out.headers = std::move(head.headers);
     out.body = std::make_unique<Http1ResponseBody>(connection, framing, length.value_or(0), keep, pool_);
     co_return out;
@@ -413,13 +581,19 @@ class HttpClientImpl : public HttpClient {
   std::shared_ptr<Pool> pool_ = std::make_shared<Pool>();
   std::shared_ptr<Http2Connection> http2_;
   bool dialing_ = false;
+  bool only_http1_ = false;  // what the last dial gave
   Event dialed_;
 };
 
 }  // namespace
 
 Headers ClientResponse::trailers() const {
-  return trailers_storage ? *trailers_storage : Headers();
+  if (trailers_storage) return *trailers_storage;
+  return trailers_of(body.get());
+}
+
+Task<Result<std::unique_ptr<HttpExchange>>> begin_exchange(HttpClient& client, ClientRequest request) {
+  return static_cast<HttpClientImpl&>(client).exchange(std::move(request));
 }
 
 std::unique_ptr<HttpClient> HttpClient::make(Executor executor, Options options) {

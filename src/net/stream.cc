@@ -5,6 +5,7 @@
 
 #include "base/event.h"
 #include "net/pieces.h"
+#include "net/splice.h"
 
 namespace redoubt::net {
 
@@ -14,7 +15,16 @@ struct SpliceState {
   StreamPtr a, b;
   SpliceCounts counts;
   bool broken = false;
+  std::chrono::seconds half_closed{0};
+  Scope* deadline = nullptr;
 };
+
+void abort_both(SpliceState& state);
+
+Task<void> limit_half_closed(std::shared_ptr<SpliceState> state) {
+  co_await sleep_for(state->half_closed);
+  abort_both(*state);
+}
 
 void abort_both(SpliceState& state) {
   state.broken = true;
@@ -35,6 +45,8 @@ Task<void> pump(std::shared_ptr<SpliceState> state, bool forward) {
     }
     if (got->empty()) {
       if (auto ended = co_await to.shutdown_write(); !ended) abort_both(*state);
+      if (state->deadline != nullptr && state->deadline->running() == 0)
+        state->deadline->spawn(limit_half_closed(state));
       co_return;
     }
     size_t size = total_size(*got);
@@ -136,10 +148,17 @@ Task<Result<BytesList>> read_pieces(Stream& stream, size_t max) {
 }
 
 Task<SpliceCounts> splice(StreamPtr a, StreamPtr b) {
+  return splice_limited(std::move(a), std::move(b), std::chrono::seconds(0));
+}
+
+Task<SpliceCounts> splice_limited(StreamPtr a, StreamPtr b, std::chrono::seconds half_closed) {
   auto executor = co_await boost::asio::this_coro::executor;
   auto state = std::make_shared<SpliceState>();
   state->a = std::move(a);
   state->b = std::move(b);
+  state->half_closed = half_closed;
+  Scope deadline(executor, "splice half closed");
+  if (half_closed.count() > 0) state->deadline = &deadline;
   Scope scope(executor, "splice");
   scope.spawn(pump(state, true));
   scope.spawn(pump(state, false));
@@ -153,8 +172,10 @@ Task<SpliceCounts> splice(StreamPtr a, StreamPtr b) {
     abort_both(*state);
     co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
     co_await scope.join();
+    co_await deadline.join();
     std::rethrow_exception(cancelled);
   }
+  co_await deadline.join();
   co_return state->counts;
 }
 

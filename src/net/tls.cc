@@ -11,6 +11,7 @@
 
 #include "base/encoding.h"
 #include "net/tls_context.h"
+#include "net/tls_unverified.h"
 
 namespace redoubt::net {
 
@@ -273,6 +274,7 @@ class ClientContext : public TlsClientContext {
   }
 
   Options options;  // what never changes: roots, certificate and key are in identity_
+  bool unverified = false;
 
  private:
   struct Identity {
@@ -438,6 +440,11 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(Options options
 Result<std::shared_ptr<TlsClientContext>> TlsClientContext::make(Options options) {
   return ClientContext::make(std::move(options));
 }
+Result<std::shared_ptr<TlsClientContext>> make_unverified_tls(TlsClientContext::Options options) {
+  RD_TRY(auto out, ClientContext::make(std::move(options)));
+  out->unverified = true;
+  return out;
+}
 
 Task<Result<TlsStream>> tls_accept(StreamPtr transport, std::shared_ptr<TlsServerContext> context) {
   SslCtxPtr current = static_cast<ServerContext&>(*context).current();
@@ -448,6 +455,10 @@ Task<Result<TlsStream>> tls_connect(StreamPtr transport, std::shared_ptr<TlsClie
                                     bool http1_only) {
   auto& client = static_cast<ClientContext&>(*context);
   SslCtxPtr current = client.current();
+  if (client.unverified)
+    co_return co_await tls_handshake(std::move(transport), current, false,
+                                     client.options.server_name.empty() ? host : client.options.server_name, {},
+                                     http1_only);
   auto verify = [context, current, options = client.options, host](SSL* ssl) {
     std::string pinned_pem;
     auto ok = verify_server(ssl, current.get(), options, host, pinned_pem);

@@ -60,10 +60,12 @@ Result<void> negotiate(Context& context) {
 
 namespace pipeline {
 
-// A path that is no resource answers in whatever form it has.
+// A path that is no resource answers in whatever form it has; so do a log, a connection and a proxied backend.
 Verdict negotiate(Services&, Context& c) {
   auto ok = apiserver::negotiate(c);
-  if (!ok && c.info.resource_request) return Error(ok.error());
+  const std::string& sub = c.info.subresource;
+  bool other = sub == "proxy" || sub == "log" || sub == "exec" || sub == "attach" || sub == "portforward";
+  if (!ok && c.info.resource_request && !other) return Error(ok.error());
   return {};
 }
 

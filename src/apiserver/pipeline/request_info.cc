@@ -116,6 +116,11 @@ Attributes attributes_of(const RequestInfo& info, const net::Request& request,
   if (info.resource == "pods" && info.group.empty() &&
       (info.subresource == "exec" || info.subresource == "attach" || info.subresource == "portforward"))
     a.verb = "create";
+  // A proxy with an upgrade opens a channel in both directions: on a node that is a shell (`nodes/proxy` of its
+  // kubelet's exec). Who may only read through a proxy gets none.
+  if ((info.resource == "nodes" || info.resource == "pods" || info.resource == "services") && info.group.empty() &&
+      info.subresource == "proxy" && request.wants_upgrade())
+    a.verb = "create";
   return a;
 }
 

@@ -28,7 +28,10 @@ Task<void> serve_resource(Services& s, Context& c) {
       if (sub.name == c.info.subresource) c.subresource = &sub;
     }
     if (c.subresource == nullptr) co_return co_await send_status(c, page_not_found().error());
-    if ((c.subresource->verbs & verb) == 0)
+    // OPTIONS and an upgrade's CONNECT mean something to a backend only.
+    bool proxied = c.subresource->connect && c.info.subresource == "proxy" &&
+                   (c.request.method == "OPTIONS" || c.request.method == "CONNECT");
+    if ((c.subresource->verbs & verb) == 0 && !proxied)
       co_return co_await send_status(c, method_not_allowed(c.group_resource(), c.request.method).error());
     if (c.subresource->name == "token") co_return co_await s.reviews->token(c);
     co_return co_await s.subresources->serve(c);

@@ -120,7 +120,8 @@ Task<Result<net::StreamPtr>> open_stream(Session& session, std::string type) {
 }
 
 // Upgrades to the kubelet and opens the streams in the order that it expects.
-Task<Result<void>> reach_kubelet(SessionPtr session, net::HttpClient& client, std::string target, ExecStreams streams) {
+Task<Result<void>> reach_kubelet(SessionPtr session, net::HttpClient& client, std::string target, ExecStreams streams,
+                                 KubeletLocation where) {
   auto executor = co_await boost::asio::this_coro::executor;
   net::ClientRequest request;
   request.method = "POST";
@@ -130,6 +131,9 @@ Task<Result<void>> reach_kubelet(SessionPtr session, net::HttpClient& client, st
                      {"x-stream-protocol-version", "v5.channel.k8s.io"},
                      {"x-stream-protocol-version", "v4.channel.k8s.io"}};
   auto answer = co_await client.upgrade(std::move(request));
+  if (!answer && is_verification_failure(answer.error()))
+    co_return Error(verification_failure(path_name(egress::PathId::ApiserverKubelet), where.node, where.authority(),
+                                         answer.error()));
   if (!answer) co_return Error(backend_error(answer.error()));
   if (answer->status != 101) {
     auto body = answer->body ? co_await net::read_body(*answer->body, kMaxStatusBytes) : Result<std::string>("");
@@ -154,11 +158,12 @@ Task<Result<void>> reach_kubelet(SessionPtr session, net::HttpClient& client, st
   co_return Result<void>{};
 }
 
-Task<void> run(SessionPtr session, net::HttpClient& client, std::string target, ExecStreams streams) {
+Task<void> run(SessionPtr session, net::HttpClient& client, std::string target, ExecStreams streams,
+               KubeletLocation where) {
   // Tells the client that the session stands, before the container has said anything.
   uint8_t first = streams.out ? kStdout : streams.error ? kStderr : kError;
   if (!co_await send_channel(*session, first, {})) co_return;
-  auto reached = co_await reach_kubelet(session, client, std::move(target), streams);
+  auto reached = co_await reach_kubelet(session, client, std::move(target), streams, std::move(where));
   if (!reached) {
     session->status_text = reached.error().to_json();
     session->tasks.spawn(read_client(session));
@@ -192,7 +197,7 @@ bool can_translate_exec(const net::Request& request) {
 }
 
 Task<Result<void>> translate_exec(net::Request& request, net::Responder& responder, net::HttpClient& client,
-                                  std::string target, ExecStreams streams) {
+                                  std::string target, ExecStreams streams, KubeletLocation where) {
   auto executor = co_await boost::asio::this_coro::executor;
   std::vector<std::string> protocols{std::string(kV5), std::string(kV4), std::string(kV4Base64)};
   RD_CO_TRY(auto accepted, co_await net::websocket_accept(request, responder, std::move(protocols), kMaxMessageBytes));
@@ -202,7 +207,7 @@ Task<Result<void>> translate_exec(net::Request& request, net::Responder& respond
   session->can_close_channels = accepted.protocol == kV5;
   std::exception_ptr cancelled;
   try {
-    co_await run(session, client, std::move(target), streams);
+    co_await run(session, client, std::move(target), streams, std::move(where));
   } catch (...) {
     cancelled = std::current_exception();
   }

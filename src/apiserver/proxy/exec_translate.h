@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "apiserver/proxy/kubelet_access.h"
 #include "net/http.h"
 #include "net/http_client.h"
 
@@ -21,6 +22,6 @@ bool can_translate_exec(const net::Request& request);
 // Runs the whole session. An error means that nothing was answered yet; later ones reach the client as the status on
 // its error channel.
 Task<Result<void>> translate_exec(net::Request& request, net::Responder& responder, net::HttpClient& client,
-                                  std::string target, ExecStreams streams);
+                                  std::string target, ExecStreams streams, KubeletLocation where);
 
 }  // namespace redoubt::apiserver

@@ -4,9 +4,11 @@
 #include <charconv>
 
 #include "apiserver/proxy/exec_translate.h"
+#include "apiserver/proxy/limits.h"
 #include "apiserver/proxy/relay.h"
 #include "base/time.h"
 #include "net/spdy.h"
+#include "net/splice.h"
 #include "net/websocket.h"
 #include "schema/k8s/core_v1.h"
 #include "schema/typed.h"
@@ -159,6 +161,22 @@ Status log_error(int status, const std::string& text, const std::string& name) {
   }
 }
 
+// What became of the way to a kubelet, for the client.
+Status kubelet_error(const Status& status, const KubeletLocation& where) {
+  if (is_verification_failure(status))
+    return verification_failure(path_name(egress::PathId::ApiserverKubelet), where.node, where.authority(), status);
+  return status.code() == 400 || status.code() == 403 ? status : backend_error(status);
+}
+
+Task<Result<void>> relay(net::Request& request, net::Responder& responder, net::HttpClient& client, std::string target,
+                         KubeletLocation where) {
+  RelayTarget to{client, std::move(target), ""};
+  auto done = co_await relay_upgrade(request, responder, std::move(to));
+  if (!done && done.error().code() >= 500 && done.error().code() != 502 && done.error().reason() != "")
+    co_return Error(kubelet_error(done.error(), where));
+  co_return done;
+}
+
 bool offers_tunnel(const net::Request& request) {
   if (!net::is_websocket_request(request)) return false;
   auto protocols = net::websocket_protocols(request);
@@ -167,19 +185,20 @@ bool offers_tunnel(const net::Request& request) {
 
 // SPDY frames of a client that wraps them in a WebSocket: unwrapped here, towards the kubelet they are what it knows.
 Task<Result<void>> tunnel_portforward(net::Request& request, net::Responder& responder, net::HttpClient& client,
-                                      std::string target) {
+                                      std::string target, KubeletLocation where) {
   net::ClientRequest out;
   out.method = "POST";
   out.target = std::move(target);
   out.headers = {
       {"connection", "Upgrade"}, {"upgrade", "SPDY/3.1"}, {"x-stream-protocol-version", "portforward.k8s.io"}};
   auto answer = co_await client.upgrade(std::move(out));
-  if (!answer) co_return Error(backend_error(answer.error()));
+  if (!answer) co_return Error(kubelet_error(answer.error(), where));
   if (answer->status != 101) co_return co_await pass_refusal(responder, std::move(*answer));
   std::vector<std::string> protocols{std::string(kTunnelProtocol)};
   RD_CO_TRY(auto accepted,
             co_await net::websocket_accept(request, responder, std::move(protocols), kTunnelMessageBytes));
-  co_await net::splice(net::websocket_as_stream(std::move(accepted.socket)), std::move(answer->stream));
+  co_await net::splice_limited(net::websocket_as_stream(std::move(accepted.socket)), std::move(answer->stream),
+                               kHalfClosed);
   co_return Result<void>{};
 }
 
@@ -206,6 +225,7 @@ Task<Result<void>> PodConnect::log(net::Request& request, net::Responder& respon
   net::ClientRequest out;
   out.target = fmt::format("/containerLogs/{}/{}/{}{}", ns, name, container, wanted);
   auto answer = co_await client->send(out);
+  if (!answer && is_verification_failure(answer.error())) co_return Error(kubelet_error(answer.error(), where));
   if (!answer)
     co_return Error(Status(
         500, "", fmt::format("Get \"https://{}{}\": {}", where.authority(), out.target, answer.error().message())));
@@ -253,8 +273,9 @@ Task<Result<void>> PodConnect::pod(net::Request& request, net::Responder& respon
       if (key == "ports") ports += (ports.empty() ? "" : ",") + value;
     }
     if (!ports.empty()) target += "?port=" + net::percent_encode(ports);
-    if (offers_tunnel(request)) co_return co_await tunnel_portforward(request, responder, *client, std::move(target));
-    co_return co_await relay_upgrade(request, responder, *client, std::move(target));
+    if (offers_tunnel(request))
+      co_return co_await tunnel_portforward(request, responder, *client, std::move(target), where);
+    co_return co_await relay(request, responder, *client, std::move(target), where);
   }
 
   ExecStreams streams{flag_of(query, "stdin"), flag_of(query, "stdout"), flag_of(query, "stderr"),
@@ -262,32 +283,8 @@ Task<Result<void>> PodConnect::pod(net::Request& request, net::Responder& respon
   std::string target = fmt::format("/{}/{}/{}/{}{}", subresource, ns, name, container,
                                    exec_query(query, streams, subresource == "exec"));
   if (can_translate_exec(request))
-    co_return co_await translate_exec(request, responder, *client, std::move(target), streams);
-  co_return co_await relay_upgrade(request, responder, *client, std::move(target));
-}
-
-Task<Result<void>> PodConnect::node_proxy(net::Request& request, net::Responder& responder, std::string name,
-                                          std::string path) const {
-  auto executor = co_await boost::asio::this_coro::executor;
-  std::string_view rest = name;
-  if (rest.starts_with("https:")) rest.remove_prefix(6);
-  if (rest.starts_with("http:")) co_return bad_request("a kubelet is reached over https only");
-  std::string port;
-  if (size_t colon = rest.find(':'); colon != std::string_view::npos) {
-    port = rest.substr(colon + 1);
-    rest = rest.substr(0, colon);
-  }
-  RD_CO_TRY(Bytes node, options_.node(rest));
-  RD_CO_TRY(KubeletLocation where, options_.kubelets.locate(node));
-  if (!port.empty() && port != std::to_string(where.address.port))
-    co_return bad_request(
-        fmt::format("port {} of node \"{}\" is not its kubelet's ({}): other ports of a node are not reachable", port,
-                    rest, where.address.port));
-  RD_CO_TRY(auto client, options_.kubelets.client(executor, where));
-  std::string target = path.empty() ? "/" : std::move(path);
-  if (!request.query.empty()) target += "?" + request.query;
-  if (request.wants_upgrade()) co_return co_await relay_upgrade(request, responder, *client, std::move(target));
-  co_return co_await relay_request(request, responder, *client, std::move(target));
+    co_return co_await translate_exec(request, responder, *client, std::move(target), streams, where);
+  co_return co_await relay(request, responder, *client, std::move(target), where);
 }
 
 }  // namespace redoubt::apiserver

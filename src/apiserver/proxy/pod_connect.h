@@ -1,4 +1,4 @@
-// The subresources that leave the API server for a kubelet: pods/log, exec, attach, portforward, and nodes/proxy.
+// The subresources that leave the API server for a kubelet: pods/log, exec, attach and portforward.
 //
 // Called after authentication, authorization and admission; it looks up nothing but the objects. Each call returns an
 // error that the caller still has to answer with (as a metav1.Status), or success once the request has been answered.
@@ -33,10 +33,6 @@ class PodConnect {
 
   Task<Result<void>> pod(net::Request& request, net::Responder& responder, std::string subresource, std::string ns,
                          std::string name, QueryParameters query) const;
-  // nodes/{name}/proxy/{path}: the kubelet of that node and nothing else. `name` may be "https:NAME:PORT" with the
-  // kubelet's own port. `path` starts with '/', percent-encoding kept; the query goes on as it came.
-  Task<Result<void>> node_proxy(net::Request& request, net::Responder& responder, std::string name,
-                                std::string path) const;
 
  private:
   Task<Result<void>> log(net::Request& request, net::Responder& responder, std::string ns, std::string name,

@@ -18,6 +18,7 @@ void add_server_flags(CLI::App& command, ServerOptions& options);
 void add_tls_flags(CLI::App& command, ServerOptions& options);  // by add_server_flags()
 // A flag that takes Go's durations ("8760h", "90s"), of a second or more.
 void add_duration(CLI::App& command, const std::string& name, std::chrono::seconds& into, const std::string& help);
+void add_connect_flags(CLI::App& command, ConnectOptions& options);
 
 void add_join_flags(CLI::App& command, kubelet::Options& options);
 // `run_dir` is where sockets go, see complete_agent_options().

@@ -32,6 +32,7 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
   add_authorization_flags(command, options.authorization);
   add_egress_flags(command, options.egress);
   add_tls_flags(command, options);
+  add_connect_flags(command, options.connect);
 }
 
 }  // namespace redoubt::cmd

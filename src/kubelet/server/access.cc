@@ -19,22 +19,28 @@ void bound(Map& map) {
 
 }  // namespace
 
-std::pair<std::string, std::string> guarded_by(std::string_view method, std::string_view path) {
-  std::string verb = method == "POST"     ? "create"
-                     : method == "PUT"    ? "update"
-                     : method == "PATCH"  ? "patch"
-                     : method == "DELETE" ? "delete"
-                                          : "get";
-  auto below = [&](std::string_view prefix) { return path == prefix || path.starts_with(std::string(prefix) + "/"); };
-  for (const char* command : {"/exec", "/attach", "/portForward", "/run"}) {
-    if (below(command)) return {"proxy", "create"};
+Guard guarded_by(std::string_view method, std::string_view what) {
+  Guard out;
+  out.verb = method == "POST"     ? "create"
+             : method == "PUT"    ? "update"
+             : method == "PATCH"  ? "patch"
+             : method == "DELETE" ? "delete"
+                                  : "get";
+  if (what == "exec" || what == "attach" || what == "portForward" || what == "run") {
+    out.verb = "create";
+    out.subresources = {"proxy"};
+  } else if (what == "pods" || what == "runningpods") {
+    out.subresources = {"pods", "proxy"};
+  } else if (what == "healthz" || what == "configz") {
+    out.subresources = {std::string(what), "proxy"};
+  } else if (what == "stats" || what == "metrics" || what == "checkpoint" || what == "statusz" || what == "flagz") {
+    out.subresources = {std::string(what)};
+  } else if (what == "logs") {
+    out.subresources = {"log"};
+  } else {
+    out.subresources = {"proxy"};
   }
-  if (below("/stats")) return {"stats", verb};
-  if (below("/metrics")) return {"metrics", verb};
-  if (below("/logs")) return {"log", verb};
-  if (below("/healthz")) return {"healthz", verb};
-  if (below("/pods")) return {"pods", verb};
-  return {"proxy", verb};
+  return out;
 }
 
 Task<Result<Caller>> Access::authenticate(const net::Request& request) {
@@ -62,20 +68,11 @@ Task<Result<Caller>> Access::authenticate(const net::Request& request) {
   co_return caller;
 }
 
-Task<Result<void>> Access::authorize(Caller caller, std::string method, std::string path) {
-  auto [subresource, verb] = guarded_by(method, path);
+Task<Result<bool>> Access::allowed(const Caller& caller, std::string verb, std::string subresource) {
   std::string key =
       caller.name + "\n" + fmt::format("{}", fmt::join(caller.groups, ",")) + "\n" + verb + "\n" + subresource;
-  auto denied = [&] {
-    return forbidden({}, "",
-                     fmt::format("Forbidden (user={}, verb={}, resource=nodes, subresource(s)=[{}])", caller.name, verb,
-                                 subresource));
-  };
   auto it = decided_.find(key);
-  if (it != decided_.end() && steady_clock::now() < it->second.until) {
-    if (it->second.allowed) co_return Result<void>{};
-    co_return denied();
-  }
+  if (it != decided_.end() && steady_clock::now() < it->second.until) co_return it->second.allowed;
   k8s::authorization::v1::SubjectAccessReview review;
   review.spec.user = caller.name;
   review.spec.uid = caller.uid;
@@ -88,10 +85,20 @@ Task<Result<void>> Access::authorize(Caller caller, std::string method, std::str
   attributes.name = node_;
   auto answer = co_await api_.create(std::move(review));
   if (!answer) co_return service_unavailable("the API server could not be asked whether this is allowed");
+  bool yes = answer->status.allowed;
   bound(decided_);
-  decided_[key] = {answer->status.allowed, steady_clock::now() + (answer->status.allowed ? kAllowed : kDenied)};
-  if (!answer->status.allowed) co_return denied();
-  co_return Result<void>{};
+  decided_[key] = {yes, steady_clock::now() + (yes ? kAllowed : kDenied)};
+  co_return yes;
+}
+
+Task<Result<void>> Access::authorize(Caller caller, Guard guard) {
+  for (const std::string& subresource : guard.subresources) {
+    RD_CO_TRY(bool yes, co_await allowed(caller, guard.verb, subresource));
+    if (yes) co_return Result<void>{};
+  }
+  co_return Error(Status(403, "Forbidden",
+                         fmt::format("Forbidden (user={}, verb={}, resource=nodes, subresource(s)=[{}])", caller.name,
+                                     guard.verb, fmt::join(guard.subresources, " "))));
 }
 
 }  // namespace redoubt::kubelet

@@ -19,16 +19,22 @@ struct Caller {
   std::vector<std::string> groups;
 };
 
-// The nodes subresource that guards a path, and the verb that says what it does: a command is a "create" whatever the
-// method.
-std::pair<std::string, std::string> guarded_by(std::string_view method, std::string_view path);
+// What guards a request: any one of the `subresources` of nodes, with the verb that says what is done. A command is a
+// "create" whatever the method, so that nodes/proxy with "get" opens no shell.
+struct Guard {
+  std::string verb;
+  std::vector<std::string> subresources;
+};
+// `what` is the first segment of the path, decoded: the very text that picks the handler. Fine-grained subresources as
+// KEP-2862 has them; pods, healthz and configz are open to nodes/proxy too.
+Guard guarded_by(std::string_view method, std::string_view what);
 
 class Access {
  public:
   Access(client::Client& api, std::shared_ptr<const pki::TrustBundle> ca, std::string node)
       : api_(api), ca_(std::move(ca)), node_(std::move(node)) {}
   Task<Result<Caller>> authenticate(const net::Request& request);
-  Task<Result<void>> authorize(Caller caller, std::string method, std::string path);
+  Task<Result<void>> authorize(Caller caller, Guard guard);
 
  private:
   struct Known {
@@ -39,6 +45,8 @@ class Access {
     bool allowed;
     std::chrono::steady_clock::time_point until;
   };
+  Task<Result<bool>> allowed(const Caller& caller, std::string verb, std::string subresource);
+
   client::Client& api_;
   std::shared_ptr<const pki::TrustBundle> ca_;
   std::string node_;

@@ -10,6 +10,8 @@ namespace {
 
 constexpr size_t kPieceBytes = 32 * 1024;
 constexpr std::chrono::milliseconds kPoll{100};
+// Runtimes split lines at 16 KB; what is longer than this is no log of theirs, and is skipped.
+constexpr size_t kMaxLineBytes = 1 << 20;
 
 class File {
  public:
@@ -62,6 +64,8 @@ std::optional<LogLine> parse_log_line(std::string_view line) {
   size_t third = second == std::string_view::npos ? second : line.find(' ', second + 1);
   if (second == std::string_view::npos) return std::nullopt;
   out.time = line.substr(0, first);
+  out.stream = line.substr(first + 1, second - first - 1);
+  if (out.stream != "stdout" && out.stream != "stderr") return std::nullopt;
   std::string_view tag = line.substr(second + 1, third == std::string_view::npos ? third : third - second - 1);
   out.partial = tag.starts_with('P');
   if (!out.partial && !tag.starts_with('F')) return std::nullopt;
@@ -84,6 +88,7 @@ Task<Result<void>> read_log(std::string path, LogOptions options, std::function<
   auto file = std::make_unique<File>(path);
   if (!file->ok()) co_return not_found({"", "logs"}, path);
   off_t at = 0;
+  bool rotated = false;  // the file at `path` is another one by now
   if (options.tail_lines) at = *options.tail_lines == 0 ? file->size() : find_tail(*file, *options.tail_lines);
   int64_t left = options.limit_bytes.value_or(INT64_MAX);
   std::string rest;  // an incomplete line
@@ -93,11 +98,23 @@ Task<Result<void>> read_log(std::string path, LogOptions options, std::function<
     bool more_may_come = options.follow && running();
     std::string block = file->read(at, kPieceBytes);
     if (block.empty()) {
-      // The runtime may have begun a new file under the same name.
-      File again(path);
-      if (again.ok() && again.inode() != file->inode()) {
+      if (rotated) {
         file = std::make_unique<File>(path);
         at = 0;
+        rotated = false;
+        rest.clear();
+        continue;
+      }
+      if (file->size() < at) {
+        at = 0;
+        rest.clear();
+        continue;
+      }
+      // The runtime may have begun a new file under the same name. What it still wrote to the old one between this read
+      // and the change is read first.
+      File again(path);
+      if (again.ok() && again.inode() != file->inode()) {
+        rotated = true;
         continue;
       }
       if (!more_may_come) co_return Result<void>{};
@@ -111,6 +128,9 @@ Task<Result<void>> read_log(std::string path, LogOptions options, std::function<
     for (size_t end; (end = rest.find('\n', from)) != std::string::npos; from = end + 1) {
       auto line = parse_log_line(std::string_view(rest).substr(from, end - from));
       if (!line) continue;
+      if (options.stream != LogOptions::Stream::All &&
+          (line->stream == "stdout") != (options.stream == LogOptions::Stream::Stdout))
+        continue;
       if (options.since) {
         auto time = parse_rfc3339(line->time);
         if (time && *time < *options.since) continue;
@@ -121,6 +141,7 @@ Task<Result<void>> read_log(std::string path, LogOptions options, std::function<
       if (!line->partial) out += '\n';
     }
     rest.erase(0, from);
+    if (rest.size() > kMaxLineBytes) rest.clear();
     if (static_cast<int64_t>(out.size()) >= left) {
       out.resize(static_cast<size_t>(left));
       co_return co_await write(std::move(out));

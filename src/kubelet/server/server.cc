@@ -5,14 +5,22 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "kubelet/server/access.h"
+#include "kubelet/server/log_files.h"
 #include "kubelet/server/log_reader.h"
+#include "kubelet/server/stats.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "net/splice.h"
 #include "pki/live.h"
+#include "schema/k8s/core_v1.h"
+#include "schema/typed.h"
 
 namespace redoubt::kubelet {
 
 namespace {
+
+// A stream of which one direction has ended: how long the other may go on.
+constexpr std::chrono::minutes kHalfClosed{10};
 
 BytesList one(std::string text) {
   BytesList out;
@@ -55,7 +63,7 @@ std::vector<std::string> segments(std::string_view path) {
 
 class ServerImpl : public Server {
  public:
-  explicit ServerImpl(ServerDependencies deps) : deps_(std::move(deps)) {}
+  explicit ServerImpl(ServerDependencies deps) : deps_(std::move(deps)), stats_(deps_.runtime, deps_.root_dir) {}
 
   Result<void> listen(net::LoopPool& loops, const Options& options, pki::KeyPair serving) {
     RD_TRY(client_ca_, pki::LiveTrust::from_pem(deps_.client_ca_pem));
@@ -95,29 +103,89 @@ class ServerImpl : public Server {
   Task<void> serve(net::Request request, net::Responder& responder) {
     auto caller = co_await access_->authenticate(request);
     if (!caller) co_return co_await fail(responder, caller.error());
-    if (auto ok = co_await access_->authorize(*caller, request.method, request.path); !ok)
+    // The same decoded words decide about the right and pick the handler, so that no escape can tell them apart.
+    std::vector<std::string> path = segments(request.path);
+    std::string what = path.empty() ? std::string() : path[0];
+    if (auto ok = co_await access_->authorize(*caller, guarded_by(request.method, what)); !ok)
       co_return co_await fail(responder, ok.error());
     auto query = net::parse_query(request.query);
     if (!query) co_return co_await fail(responder, Status(400, "BadRequest", "malformed query"));
-    std::vector<std::string> path = segments(request.path);
-    const std::string& what = path.empty() ? request.path : path[0];
-    if (what == "healthz") {
-      co_await responder.send(200, {{"content-type", "text/plain"}}, one("ok"));
-    } else if (what == "pods") {
-      co_await responder.send(200, {{"content-type", "application/json"}}, one(deps_.pods_json()));
-    } else if (what == "metrics") {
-      co_await responder.send(200, {{"content-type", "text/plain; version=0.0.4"}}, one(render_metrics()));
-    } else if (what == "containerLogs" && path.size() == 4) {
-      co_await logs(responder, *query, path);
-    } else if ((what == "exec" || what == "attach") && (path.size() == 4 || path.size() == 5)) {
-      co_await session(request, responder, *query, path);
-    } else if (what == "portForward" && (path.size() == 3 || path.size() == 4)) {
-      co_await session(request, responder, *query, path);
-    } else if (what == "run" && path.size() >= 4 && request.method == "POST") {
-      co_await run(responder, *query, path);
-    } else {
-      co_await fail(responder, Status(404, "NotFound", "404 page not found"));
+    if (what == "containerLogs" && path.size() == 4) co_return co_await logs(responder, *query, path);
+    if ((what == "exec" || what == "attach") && (path.size() == 4 || path.size() == 5))
+      co_return co_await session(request, responder, *query, path);
+    if (what == "portForward" && (path.size() == 3 || path.size() == 4))
+      co_return co_await session(request, responder, *query, path);
+    if (what == "run" && (path.size() == 4 || path.size() == 5)) {
+      if (request.method != "POST") co_return co_await fail(responder, Status(405, "", "405: Method Not Allowed"));
+      co_return co_await run(responder, *query, path);
     }
+    if (request.method != "GET" && request.method != "HEAD")
+      co_return co_await fail(responder, Status(405, "", "405: Method Not Allowed"));
+    // A slash at the end is an empty last segment.
+    bool slash = path.size() > 1 && path.back().empty();
+    if (slash) path.pop_back();
+    if (what == "logs") {
+      std::string file;
+      for (size_t i = 1; i < path.size(); ++i) file += (i == 1 ? "" : "/") + path[i];
+      auto done = co_await serve_log_file(responder, deps_.log_root, std::move(file), slash, request.method == "HEAD");
+      if (!done) co_await fail(responder, done.error());
+      co_return;
+    }
+    auto page = co_await document(path, *query);
+    if (!page) co_return co_await fail(responder, page.error());
+    co_await responder.send(200, {{"content-type", page->type}}, one(std::move(page->text)));
+  }
+
+  struct Page {
+    std::string text;
+    std::string type = "application/json";
+  };
+  Task<Result<Page>> document(std::vector<std::string> path, Query query) {
+    std::string name = fmt::format("{}", fmt::join(path, "/"));
+    const std::string plain = "text/plain; version=0.0.4; charset=utf-8";
+    if (name == "healthz" || name == "healthz/ping" || name == "healthz/log" || name == "healthz/syncloop")
+      co_return Page{"ok", "text/plain; charset=utf-8"};
+    if (name == "pods") co_return Page{deps_.pods_json()};
+    if (name == "configz") co_return Page{deps_.config_json};
+    if (name == "runningpods") {
+      RD_CO_TRY(std::string text, co_await running_pods());
+      co_return Page{std::move(text)};
+    }
+    if (name == "metrics") co_return Page{render_metrics(), plain};
+    if (name == "stats/summary" || name == "metrics/resource" || name == "metrics/cadvisor") {
+      RD_CO_TRY(Usage usage, co_await stats_.collect());
+      if (name == "metrics/resource") co_return Page{resource_metrics(usage), plain};
+      if (name == "metrics/cadvisor") co_return Page{cadvisor_metrics(usage), plain};
+      co_return Page{stats_summary(usage, deps_.node_name, flag(query, "only_cpu_and_memory"))};
+    }
+    co_return Error(Status(404, "NotFound", "404 page not found"));
+  }
+
+  // What the runtime runs, as pods, whoever wanted it.
+  Task<Result<std::string>> running_pods() {
+    cri::ListPodSandboxRequest ready;
+    ready.mutable_filter()->mutable_state()->set_state(cri::SANDBOX_READY);
+    RD_CO_TRY(auto pods,
+              co_await deps_.runtime.call<cri::ListPodSandboxResponse>("RuntimeService/ListPodSandbox", ready));
+    cri::ListContainersRequest running;
+    running.mutable_filter()->mutable_state()->set_state(cri::CONTAINER_RUNNING);
+    RD_CO_TRY(auto containers,
+              co_await deps_.runtime.call<cri::ListContainersResponse>("RuntimeService/ListContainers", running));
+    k8s::core::v1::PodList list;
+    for (const auto& sandbox : pods.items()) {
+      k8s::core::v1::Pod pod;
+      pod.metadata.name = sandbox.metadata().name();
+      pod.metadata.namespace_ = sandbox.metadata().namespace_();
+      pod.metadata.uid = sandbox.metadata().uid();
+      for (const auto& container : containers.containers()) {
+        if (container.pod_sandbox_id() != sandbox.id()) continue;
+        auto& one = pod.spec.containers.emplace_back();
+        one.name = container.metadata().name();
+        one.image = container.image().image();
+      }
+      list.items.push_back(std::move(pod));
+    }
+    co_return schema::to_json(list);
   }
 
   Task<void> logs(net::Responder& responder, Query query, std::vector<std::string> path) {
@@ -133,6 +201,11 @@ class ServerImpl : public Server {
       options.since = parse_rfc3339(time);
       if (!options.since)
         co_return co_await fail(responder, Status(400, "BadRequest", "sinceTime is no RFC 3339 time"));
+    }
+    if (std::string stream = param(query, "stream"); stream == "Stdout" || stream == "Stderr") {
+      options.stream = stream == "Stdout" ? LogOptions::Stream::Stdout : LogOptions::Stream::Stderr;
+    } else if (!stream.empty() && stream != "All") {
+      co_return co_await fail(responder, Status(400, "BadRequest", "stream is none of All, Stdout, Stderr"));
     }
     auto started = co_await responder.start(200, {{"content-type", "text/plain"}});
     if (!started) co_return;
@@ -223,7 +296,7 @@ class ServerImpl : public Server {
     }
     auto upgraded = co_await responder.upgrade(answer->headers);
     if (!upgraded) co_return;
-    co_await net::splice(std::move(*upgraded), std::move(answer->stream));
+    co_await net::splice_limited(std::move(*upgraded), std::move(answer->stream), kHalfClosed);
   }
 
   Task<void> run(net::Responder& responder, Query query, std::vector<std::string> path) {
@@ -244,6 +317,7 @@ class ServerImpl : public Server {
   ServerDependencies deps_;
   std::shared_ptr<pki::LiveTrust> client_ca_;
   std::shared_ptr<net::TlsServerContext> tls_;
+  Stats stats_;
   std::unique_ptr<Access> access_;
   std::unique_ptr<net::HttpServer> http_;
 };

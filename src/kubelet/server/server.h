@@ -1,4 +1,5 @@
-// The kubelet's HTTPS API (path apiserver-kubelet): logs, exec, attach, port-forward, pods, metrics.
+// The kubelet's HTTPS API (path apiserver-kubelet): logs, exec, attach, port-forward, run, pods, runningpods, stats,
+// metrics, log files, healthz, configz.
 //
 // Nobody gets in without a credential: a certificate of the client CA, or a token that the API server vouches for
 // (TokenReview); and every request is authorized (SubjectAccessReview on nodes' subresources). Single-threaded: the
@@ -32,6 +33,9 @@ struct ServerDependencies {
       find_container;
   std::function<Result<std::string>(std::string ns, std::string pod)> find_sandbox;
   std::function<std::string()> pods_json;
+  std::string config_json;            // what /configz says
+  std::string root_dir;               // its file system is what /stats counts as the node's
+  std::string log_root = "/var/log";  // what /logs shows
 };
 
 class Server {
