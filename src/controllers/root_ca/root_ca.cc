@@ -13,7 +13,8 @@ class RootCaController : public Publisher<std::string> {
       : api_(api),
         informers_(informers),
         ca_pem_(std::move(ca_pem)),
-        config_maps_(informers.reader, "", client::ListOptions{.field_selector = std::string("metadata.name=") + kName}),
+        config_maps_(informers.reader, "",
+                     client::ListOptions{.field_selector = std::string("metadata.name=") + kName}),
         queue_(api.executor(), "root-ca", [this](std::string key) { return reconcile(std::move(key)); }) {
     informers.namespaces.on_change([this](const auto&, const auto& after) {
       if (after) queue_.add(after->metadata.name);
