@@ -1,6 +1,7 @@
 #include "cmd/egress.h"
 
 #include "base/random.h"
+#include "egress/konnectivity/dialer.h"
 #include "egress/selector.h"
 #include "pki/certificate.h"
 
@@ -17,6 +18,11 @@ Result<Egress> make_egress(const EgressOptions& options, const store::Store& sto
   selector.reverse = out.reverse.get();
   selector.without_tunnel =
       options.without_tunnel == "refuse" ? egress::WithoutTunnel::Refuse : egress::WithoutTunnel::DirectWhenEncrypted;
+  selector.make_grpc = [](std::string uds_name) -> Result<std::unique_ptr<egress::Dialer>> {
+    konnectivity::ProxyClient::Options proxy;
+    proxy.uds_name = std::move(uds_name);
+    return konnectivity::make_konnectivity_dialer(std::move(proxy));
+  };
   if (!options.config_file.empty()) {
     RD_TRY(std::string text, pki::read_file(options.config_file));
     auto configuration = egress::parse_configuration(text);

@@ -4,6 +4,7 @@
 
 #include "base/blocking.h"
 #include "base/log.h"
+#include "dial/proxy.h"
 #include "egress/konnectivity/carry.h"
 #include "egress/konnectivity/header.h"
 #include "egress/konnectivity/metrics.h"
@@ -34,7 +35,10 @@ Task<Result<void>> AgentTunnel::connect() {
   auto self = shared_from_this();
   // A connection of its own: behind a load balancer each call may reach another server.
   net::HttpClient::Options http;
-  http.dial = [server = options_->server] { return net::tcp_connect(server, kConnectTimeout); };
+  // By way of the HTTP proxy that HTTPS_PROXY names, as upstream's agent.
+  http.dial = [server = options_->server] {
+    return net::dial_out(server, net::ProxySettings::from_environment(), kConnectTimeout);
+  };
   http.host = options_->server.to_string();
   if (options_->tls) {
     auto make = options_->tls;  // reads files
