@@ -55,7 +55,7 @@ struct WebhookOptions {
   BatchOptions batch;
   TruncateOptions truncate;
   std::chrono::milliseconds initial_backoff{10'000};
-  // Opens the transport, so that the wiring decides which way it goes; empty: TCP.
+  // Opens the transport: nothing in here dials by itself.
   std::function<Task<Result<net::StreamPtr>>(net::Address)> dial;
 };
 

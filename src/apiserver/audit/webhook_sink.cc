@@ -87,10 +87,7 @@ class WebhookSink : public QueuedSink {
     http.host = url_.address.to_string();
     http.tls = std::move(tls);
     http.max_idle_connections = kMaxWebhookBatchesInFlight;
-    auto dial = options_.dial ? options_.dial : [](net::Address address) {
-      return net::tcp_connect(std::move(address), std::chrono::seconds(10));
-    };
-    http.dial = [dial, address = url_.address] { return dial(address); };
+    http.dial = [dial = options_.dial, address = url_.address] { return dial(address); };
     on_loop([&] {
       scope_ = std::make_unique<Scope>(loop_.executor(0), "audit webhook");
       http_ = net::HttpClient::make(loop_.executor(0), std::move(http));

@@ -121,6 +121,7 @@ struct Receiver {
     WebhookOptions out;
     out.target.server = fmt::format("http://127.0.0.1:{}/audit", server->port());
     out.initial_backoff = 20ms;
+    out.dial = [](net::Address address) { return net::tcp_connect(std::move(address), 5s); };
     return out;
   }
 };
