@@ -59,7 +59,7 @@ def test_keys_are_private(cluster):
 
 def test_node_certificate_reaches_only_its_own(cluster):
     """The kubelet's credential: its own Node and the secrets of its pods, nothing else."""
-    can = lambda *args: cluster.kubectl("auth", "can-i", *args, "--as=system:node:elsewhere", "--as-group=system:nodes", check=False).stdout.strip()
+    can = lambda *args: cluster.kubectl("auth", "can-i", *args, "--as=system:node:elsewhere", "--as-group=system:nodes", check=False).stdout.split()[0]
     assert can("get", "secrets/anything", "-n", "kube-system") == "no"
     assert can("list", "secrets", "-A") == "no"
     assert can("get", "nodes/elsewhere") == "yes"

@@ -10,8 +10,11 @@ kubeconfig=$state/admin.kubeconfig
 cluster_pid() {
   local pid
   pid=$(cat "$state/redoubt.pid" 2>/dev/null) || return 1
-  # By what it was started as: the linker may have moved the running file away since.
-  [ "$({ tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | head -1)" = "$redoubt" ] && echo "$pid"
+  # By what it was started as, in whichever preset: the linker may have moved the running file away since.
+  case $({ tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | head -1) in
+    "$root"/build/*/redoubt) echo "$pid" ;;
+    *) return 1 ;;
+  esac
 }
 
 # Images that the examples and tests use: made from local files, so that no registry is needed.

@@ -70,7 +70,7 @@ const std::vector<RoleRow>& cluster_roles() {
        {"create authorization.k8s.io selfsubjectaccessreviews,selfsubjectrulesreviews",
         "create authentication.k8s.io selfsubjectreviews"}},
       {"system:public-info-viewer", {"get path /healthz,/livez,/readyz,/version,/version/"}},
-      {"system:health-viewer", {"get path /healthz,/healthz/*,/livez,/livez/*,/readyz,/readyz/*"}},
+      {"system:health-viewer", {"get path /healthz,/livez,/readyz"}},
       {"system:service-account-issuer-discovery",
        {"get path "
         "/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/"}},
@@ -169,6 +169,8 @@ const std::vector<RoleRow>& cluster_roles() {
       {"system:node-proxier",
        {READ " core nodes", "list,watch core endpoints,services", "list,watch discovery.k8s.io endpointslices", EVENTS,
         "list,watch networking.k8s.io servicecidrs"}},
+      // What the agent's service proxy reads with the node's credential; of Nodes, its own is enough.
+      {"redoubt:node-proxier", {"list,watch core services", "list,watch discovery.k8s.io endpointslices"}},
       {"system:kube-scheduler",
        {EVENTS, LEASES("kube-scheduler"), READ " core nodes", "delete,get,list,watch core pods",
         "create core bindings,pods/binding", "patch,update core pods/status",
@@ -304,7 +306,7 @@ const std::vector<NamespacedRow>& roles() {
         {"watch core configmaps", "get,update core configmaps kube-controller-manager"}}},
       {"kube-system",
        {"system::leader-locking-kube-scheduler",
-        {"watch core configmaps", "get,update core configmaps kube-scheduler"}}},
+        {"get,update core configmaps kube-scheduler"}}},
       // The bootstrap signer makes cluster-info here, where with kubeadm `kubeadm init` does; all may read what is in
       // it.
       {"kube-public", {"redoubt:cluster-info-publisher", {"create core configmaps"}}},
@@ -331,7 +333,7 @@ const std::vector<BindingRow>& bindings() {
        {"g:system:serviceaccounts"}},
       {"system:node-proxier", "system:node-proxier", {"u:system:kube-proxy"}},
       // The agent serves Services on its node with the node's own credential: nothing secret is read by that.
-      {"redoubt:node-proxiers", "system:node-proxier", {"g:system:nodes"}},
+      {"redoubt:node-proxiers", "redoubt:node-proxier", {"g:system:nodes"}},
       {"system:kube-controller-manager", "system:kube-controller-manager", {"u:system:kube-controller-manager"}},
       {"system:kube-scheduler", "system:kube-scheduler", {"u:system:kube-scheduler"}},
       {"redoubt:kubelet-api-clients", "system:kubelet-api-admin", {"g:redoubt:kubelet-api-clients"}},

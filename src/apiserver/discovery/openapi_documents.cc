@@ -12,7 +12,10 @@ namespace redoubt::apiserver {
 
 namespace {
 
-constexpr std::string_view kProtobufV2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+// What clients ask for, and what the answer is called: '@' is no character of a media type (RFC 6838), so upstream
+// answers with another name than it is asked by, and takes either in a request.
+constexpr std::string_view kAskedV2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+constexpr std::string_view kProtobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 constexpr size_t kMaxDocumentBytes = 64 << 20;  // far above what all built-in groups need
 
 std::string path_of(std::string_view group, std::string_view version) {
@@ -54,7 +57,8 @@ std::string v3_root() {
 
 Result<std::shared_ptr<const OpenApiDocuments::Document>> OpenApiDocuments::find(const std::string& path,
                                                                                  std::string_view accept) {
-  bool protobuf = path == "/openapi/v2" && accept.find(kProtobufV2) != std::string_view::npos;
+  bool protobuf = path == "/openapi/v2" && (accept.find(kAskedV2) != std::string_view::npos ||
+                                            accept.find(kProtobufV2) != std::string_view::npos);
   std::string key = protobuf ? path + "#protobuf" : path;
   std::lock_guard lock(mutex_);
   if (auto it = made_.find(key); it != made_.end()) return it->second;

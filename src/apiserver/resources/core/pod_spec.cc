@@ -33,7 +33,6 @@ void default_container(Value& container, Arena& arena) {
   }
   set_default(container, arena, "terminationMessagePath", Value::string("/dev/termination-log"));
   set_default(container, arena, "terminationMessagePolicy", Value::string("File"));
-  set_default(container, arena, "resources", Value::object(arena));
   for (Value& port : schema::items(container.get({"ports"})))
     set_default(port, arena, "protocol", Value::string("TCP"));
   for (Value& env : schema::items(container.get({"env"}))) {

@@ -44,7 +44,7 @@ TEST(AuthorizationConfiguration, SaysWhatIsWrongWithItsPath) {
   struct Case {
     std::string authorizers, message;
   } cases[] = {
-      {"[]", "authorizers: Required value"},
+      {" []", "authorizers: Required value"},
       {"- {type: Magic, name: m}", "authorizers[0].type: Unsupported value: \"Magic\""},
       {"- {type: RBAC}", "authorizers[0].name: Required value"},
       {"- {type: RBAC, name: Big}", "must be a lowercase RFC 1123 subdomain"},
