@@ -304,9 +304,7 @@ const std::vector<NamespacedRow>& roles() {
       {"kube-system",
        {"system::leader-locking-kube-controller-manager",
         {"watch core configmaps", "get,update core configmaps kube-controller-manager"}}},
-      {"kube-system",
-       {"system::leader-locking-kube-scheduler",
-        {"get,update core configmaps kube-scheduler"}}},
+      {"kube-system", {"system::leader-locking-kube-scheduler", {"get,update core configmaps kube-scheduler"}}},
       // The bootstrap signer makes cluster-info here, where with kubeadm `kubeadm init` does; all may read what is in
       // it.
       {"kube-public", {"redoubt:cluster-info-publisher", {"create core configmaps"}}},
