@@ -58,6 +58,7 @@ NodeAddresses::NodeAddresses(std::string node, const std::vector<std::string>& a
     auto address = parse(text);
     if (address && !of_one_machine(*address)) add(*address, address->is_v6() ? 128 : 32);
   }
+  own_ = networks_.size();
   for (const std::string& text : pod_cidrs) {
     size_t slash = text.find('/');
     auto address = parse(std::string_view(text).substr(0, slash));
@@ -72,15 +73,24 @@ NodeAddresses::NodeAddresses(std::string node, const std::vector<std::string>& a
   }
 }
 
-Result<void> NodeAddresses::check(std::string_view host) const {
+bool NodeAddresses::holds(std::string_view host, size_t first) const {
   auto address = parse(host);
-  if (address && !of_one_machine(*address)) {
-    unsigned char bytes[16] = {};
-    copy_bytes(*address, bytes);
-    for (const Network& network : networks_) {
-      if (network.v6 == address->is_v6() && same_prefix(network.bytes, bytes, network.bits)) return {};
-    }
+  if (!address || of_one_machine(*address)) return false;
+  unsigned char bytes[16] = {};
+  copy_bytes(*address, bytes);
+  for (size_t i = 0; i < first; ++i) {
+    const Network& network = networks_[i];
+    if (network.v6 == address->is_v6() && same_prefix(network.bytes, bytes, network.bits)) return true;
   }
+  return false;
+}
+
+bool NodeAddresses::of_node(std::string_view host) const {
+  return holds(host, own_);
+}
+
+Result<void> NodeAddresses::check(std::string_view host) const {
+  if (holds(host, networks_.size())) return {};
   return Error(
       Status(403, "Forbidden",
              fmt::format("the tunnel of node \"{}\" carries only traffic to its kubelet, its own addresses and "

@@ -21,6 +21,8 @@ class NodeAddresses {
   // Forbidden, naming node and address, unless `host` is an IP literal among them. Names are nobody's: they are
   // resolved before.
   Result<void> check(std::string_view host) const;
+  // True for an address of the node itself, not of a pod.
+  bool of_node(std::string_view host) const;
   bool operator==(const NodeAddresses&) const = default;
 
  private:
@@ -31,6 +33,8 @@ class NodeAddresses {
     bool operator==(const Network&) const = default;
   };
   std::string node_;
+  bool holds(std::string_view host, size_t first) const;
+  size_t own_ = 0;  // so many of networks_ are the node's own addresses; the rest are its pods'
   std::vector<Network> networks_;
 };
 

@@ -70,6 +70,8 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
                                       options.node, options.kubelet.port, address.port)));
     }
     RD_TRYV(addresses.check(address.host));
+    // With a tunnel the kubelet listens on loopback: its port on the node's own address is it all the same.
+    if (address.port == options.kubelet.port && addresses.of_node(address.host)) return options.kubelet;
     return address;
   }
 
