@@ -1,3 +1,5 @@
+#include <strings.h>
+
 #include "apiserver/pipeline/pipeline.h"
 #include "apiserver/selectors.h"
 
@@ -69,7 +71,10 @@ Result<RequestInfo> parse_request_info(const net::Request& request,
   }
   if (info.name.empty() && info.verb == "get") {
     std::string_view watch = find(query, "watch");
-    info.verb = watch == "1" || watch == "true" ? "watch" : "list";
+    // Anything but "0" and "false", in whichever case, means yes, as upstream reads it: clients write "true", "1" and
+    // "True".
+    bool no = watch.empty() || watch == "0" || (watch.size() == 5 && strncasecmp(watch.data(), "false", 5) == 0);
+    info.verb = no ? "list" : "watch";
   } else if (info.name.empty() && info.verb == "delete") {
     info.verb = "deletecollection";
   }
