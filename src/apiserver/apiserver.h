@@ -13,6 +13,10 @@
 
 namespace redoubt::apiserver {
 
+namespace audit {
+class Auditor;
+}
+
 struct ApiServerOptions {
   store::Store* store = nullptr;
   AuthenticatorOptions authentication;
@@ -28,6 +32,9 @@ struct ApiServerOptions {
   std::string service_account_jwks_uri;  // default: this server's own
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
+  // Further checks of /livez, /readyz and /healthz, by name. Any thread.
+  std::vector<std::pair<std::string, std::function<Result<void>()>>> health_checks;
+  audit::Auditor* auditor = nullptr;  // null: nothing is audited
   ConnectHandler* connect = nullptr;  // null: such requests answer 503
   TunnelHandler* tunnels = nullptr;   // null: nodes' tunnels get a 404
 };

@@ -25,6 +25,10 @@ struct RequestInfo {
   std::vector<std::string> rest;  // path segments after a proxy subresource
 };
 
+namespace pipeline {
+class AuditTrail;
+}
+
 enum class Form { Json, Yaml, Protobuf };
 enum class View { Object, Table, PartialMetadata };
 
@@ -45,7 +49,21 @@ struct Context {
   std::vector<std::string> warnings;
   const SeenAddresses* seen_addresses = nullptr;  // of nodes; set by the step that authenticates
   Seat seat;
+  pipeline::AuditTrail* audit = nullptr;  // null: nothing is audited
+  // What the audit event says beside the request itself; add by annotate().
+  std::vector<std::pair<std::string, std::string>> annotations;
+  // Of the object that a request brought, for the audit event; views into the arena.
+  std::string_view sent_name, sent_uid, sent_resource_version;
 
+  // Any step or handler may add to the audit event: keys as upstream's or "redoubt.io/...", values short, nothing
+  // secret. The first value of a key stays. Costs nothing when nothing is audited.
+  void annotate(std::string_view key, std::string_view value) {
+    if (audit == nullptr) return;
+    for (const auto& [known, there] : annotations) {
+      if (known == key) return;
+    }
+    annotations.emplace_back(key, value);
+  }
   std::string_view param(std::string_view name) const {
     for (const auto& [key, value] : query) {
       if (key == name) return value;

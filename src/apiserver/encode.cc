@@ -2,6 +2,7 @@
 
 #include "apiserver/conversion.h"
 #include "apiserver/protobuf_forms.h"
+#include "apiserver/pipeline/audit.h"
 #include "apiserver/tables/tables.h"
 #include "base/json_text.h"
 #include "net/gzip.h"
@@ -342,6 +343,7 @@ void add_warnings(const Context& c, net::Headers& headers) {
 Task<void> send_encoded(Context& c, int code, Encoded encoded) {
   net::Headers headers{{"content-type", encoded.content_type}, {"cache-control", "no-cache, private"}};
   add_warnings(c, headers);
+  if (c.audit != nullptr) c.audit->answered(encoded.content_type, encoded.body);
   if (c.request.method == "GET" && total_size(encoded.body) >= kGzipFrom &&
       c.request.headers.has_token("accept-encoding", "gzip")) {
     headers.add("content-encoding", "gzip");
@@ -352,6 +354,7 @@ Task<void> send_encoded(Context& c, int code, Encoded encoded) {
 }
 
 Task<void> send_status(Context& c, const Status& status) {
+  if (c.audit != nullptr) c.audit->failed(status);
   std::string json = status.to_json();
   std::string content_type = "application/json";
   if (c.form == Form::Protobuf) {

@@ -75,6 +75,11 @@ Result<void> index_object(store::Object& object, std::string_view prefix) {
   schema::Arena arena;
   RD_TRY(Value value, schema::parse_json(object.json, arena, {.max_bytes = SIZE_MAX}));
   extract(value, hooks_for(resource->group, resource->name), object);
+  // A value that was put under another's key (on disk, where not every cipher binds it to its place) is not taken.
+  if (object.key != storage_key(*resource, object.namespace_, object.name)) {
+    return internal_error(fmt::format(
+        "the database holds another object's value under {}: it was tampered with, or is damaged", object.key));
+  }
   size_t at = object.json.view().find("\"resourceVersion\":\"" + std::to_string(object.revision) + "\"");
   if (at == std::string_view::npos)
     return internal_error(fmt::format("the stored object {} does not carry its revision", object.key));

@@ -34,6 +34,8 @@ Status commit_status(const store::CommitError& error, const GroupResource& resou
       return conflict(resource, name,
                       "the object has been modified; please apply your changes to the latest version and try again")
           .error();
+    case store::CommitFailure::Encryption:
+      return internal_error(fmt::format("Internal error occurred: {}", error.message)).error();
     case store::CommitFailure::Unavailable:
       return service_unavailable(error.message).error();
   }
@@ -107,6 +109,12 @@ Result<Value> Rest::decode(Context& c, std::string_view body, const schema::Type
     if (validation == "Strict")
       return bad_request("strict decoding error: " + fmt::format("{}", fmt::join(strict.strict, ", ")));
     if (validation != "Ignore") c.warnings.insert(c.warnings.end(), strict.strict.begin(), strict.strict.end());
+  }
+  if (c.audit != nullptr) {
+    Value metadata = object.get({"metadata"});
+    c.sent_name = metadata.get({"name"}).as_string();
+    c.sent_uid = metadata.get({"uid"}).as_string();
+    c.sent_resource_version = metadata.get({"resourceVersion"}).as_string();
   }
   return object;
 }
@@ -301,7 +309,9 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
 }
 
 Task<Result<store::ObjectPtr>> Rest::write_update(Context& c, Write write, const store::ObjectPtr& current) {
-  if (write.unchanged && !write.finished) co_return current;
+  // An object that is stored with a key that was changed is written again, so that changing keys can be brought to an
+  // end.
+  if (write.unchanged && !write.finished && !store_.stale(c.resource->storage_prefix, *current)) co_return current;
   if (dry_run(c)) co_return store::ObjectPtr(write.record);
   store::Write commit;
   commit.resource = c.resource->storage_prefix;

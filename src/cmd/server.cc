@@ -9,6 +9,8 @@
 #include <future>
 
 #include "apiserver/apiserver.h"
+#include "apiserver/encryption/default_config.h"
+#include "apiserver/encryption/encryption.h"
 #include "apiserver/kubelet_connect.h"
 #include "apiserver/objects.h"
 #include "base/blocking.h"
@@ -85,6 +87,13 @@ class ServerImpl : public Server {
     store::SqliteOptions store_options;
     store_options.path = options_.data_dir + "/redoubt.db";
     store_options.index = apiserver::index_object;
+    std::string encryption_config = options_.encryption_provider_config;
+    if (encryption_config.empty()) {
+      RD_TRY(encryption_config, apiserver::encryption::ensure_default_config(options_.data_dir + "/pki/encryption"));
+    }
+    RD_TRY(encryption_, apiserver::encryption::Encryption::load(encryption_config,
+                                                                options_.encryption_provider_config_automatic_reload));
+    store_options.transformer = encryption_.get();
     RD_TRY(store_, store::open_sqlite_store(std::move(store_options)));
 
     apiserver::ApiServerOptions api;
@@ -137,6 +146,11 @@ class ServerImpl : public Server {
     api.connect = connect_.get();
     // Front proxies' authorities too, so that they know which certificate is wanted.
     std::string client_ca = api.accepted_client_ca_pem + "\n" + api.requestheader_client_ca_pem;
+    if (encryption_->checks_health())
+      api.health_checks.emplace_back("kms-providers",
+                                     [encryption = encryption_.get()] { return encryption->healthy(); });
+    RD_TRY(auditor_, make_auditor(options_.audit, *egress_.dialer));
+    api.auditor = auditor_.get();
     RD_TRY(api_, apiserver::ApiServer::make(std::move(api)));
 
     net::TlsServerContext::Options tls;
@@ -238,6 +252,7 @@ class ServerImpl : public Server {
     if (connect_) connect_->clear();
     loops_.reset();
     api_.reset();
+    auditor_.reset();  // the last events are written
     store_.reset();
   }
 
@@ -294,8 +309,10 @@ class ServerImpl : public Server {
   LiveAuthentication live_authentication_;
   std::shared_ptr<net::TlsServerContext> tls_;
   std::vector<SniFiles> sni_files_;
+  std::unique_ptr<apiserver::encryption::Encryption> encryption_;  // outlives the store
   std::unique_ptr<store::Store> store_;
   Egress egress_;
+  std::unique_ptr<apiserver::audit::Auditor> auditor_;
   std::unique_ptr<apiserver::ClusterConnect> connect_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::LoopPool> loops_;

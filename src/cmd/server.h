@@ -9,6 +9,7 @@
 #include "apiserver/proxy/proxy_policy.h"
 #include "base/status.h"
 #include "client/client.h"
+#include "cmd/audit.h"
 #include "cmd/flags/authentication.h"
 #include "cmd/flags/authorization.h"
 #include "net/loop.h"
@@ -61,6 +62,9 @@ struct ServerOptions {
   AuthenticationFlags authentication;
   AuthorizationFlags authorization;
   TlsOptions tls;
+  AuditFlags audit;
+  std::string encryption_provider_config;  // default: a key of the installation's own, DATA/pki/encryption
+  bool encryption_provider_config_automatic_reload = false;
 };
 
 class Server {

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "base/task.h"
+#include "store/transformer.h"
 
 namespace redoubt::store {
 
@@ -33,6 +34,7 @@ struct Object {
   std::string uid;
   Revision revision = 0;  // resourceVersion of this state
   Revision create_revision = 0;
+  SealId seal = 0;  // which key its stored form was written with (transformer.h); 0: none
   Bytes json;
   // Writers hand over `json` without metadata.resourceVersion and say where the member belongs (the text after the
   // offset is another member or the closing brace of metadata); afterwards it is where that member stands.
@@ -65,7 +67,7 @@ struct Committed {
 };
 
 // Why a write did not happen; the caller turns it into the API's error, which names the resource.
-enum class CommitFailure : uint8_t { AlreadyExists, NotFound, Conflict, Unavailable };
+enum class CommitFailure : uint8_t { AlreadyExists, NotFound, Conflict, Unavailable, Encryption };
 struct CommitError {
   CommitFailure failure;
   std::string message;
@@ -124,6 +126,13 @@ class Store {
   // A cursor that returns the events after `after`. Expired (410) when the log no longer reaches back that far.
   virtual Result<std::unique_ptr<Cursor>> watch(std::string_view resource, Revision after) = 0;
   virtual Revision current_revision() const = 0;
+  // Whether an object is stored otherwise than it would be stored now (a key was changed): then a write that changes
+  // nothing else is worth it.
+  virtual bool stale(std::string_view resource, const Object& object) const {
+    (void)resource;
+    (void)object;
+    return false;
+  }
   // Forgets history older than `revision`: watches and lists from before it get 410.
   virtual Task<Result<void>> compact(Revision revision) = 0;
   // True once loaded, while the disk takes writes. The reason when not.

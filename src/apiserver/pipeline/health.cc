@@ -14,13 +14,14 @@ BytesList one(std::string text) {
 
 Task<void> serve_health(Services& s, Context& c) {
   struct Check {
-    const char* name;
+    std::string name;
     Result<void> outcome;
   };
   bool ready = c.request.path.starts_with("/readyz");
   std::vector<Check> checks;
   checks.push_back({"ping", {}});
   checks.push_back({"store", s.options.store->healthy()});
+  for (const auto& [name, check] : s.options.health_checks) checks.push_back({name, check()});
   if (ready)
     checks.push_back({"poststarthook/bootstrap",
                       s.bootstrapped ? Result<void>{} : Result<void>(service_unavailable("not finished"))});

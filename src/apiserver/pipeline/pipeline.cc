@@ -1,5 +1,6 @@
 #include "apiserver/pipeline/pipeline.h"
 
+#include "apiserver/pipeline/audit.h"
 #include "base/metrics.h"
 
 namespace redoubt::apiserver::pipeline {
@@ -8,12 +9,13 @@ namespace {
 
 // In this order, always. The first error is the answer.
 constexpr Verdict (*kSteps[])(Services&, Context&) = {
-    parse,         //
-    request_info,  //
-    negotiate,     //
-    authenticate,  //
-    impersonate,   //
-    fairness,      //
+    parse,           //
+    request_info,    //
+    negotiate,       //
+    authenticate,    //
+    audit_received,  //
+    impersonate,     //
+    fairness,        //
     authorize,
 };
 
@@ -51,18 +53,33 @@ bool is_long_running(const RequestInfo& info) {
 
 Task<void> serve(Services& services, net::Request request, net::Responder& responder) {
   auto began = std::chrono::steady_clock::now();
-  Context c{request, responder};
-  for (auto* step : kSteps) {
-    Verdict verdict = step(services, c);
-    if (!verdict.is_here()) verdict = Verdict(co_await verdict.task());
-    if (!verdict.value()) co_return co_await send_status(c, verdict.value().error());
+  std::optional<AuditTrail> trail;
+  if (services.options.auditor != nullptr) trail.emplace(*services.options.auditor, responder);
+  Context c{request, trail ? *trail : responder};
+  if (trail) trail->attach(c);
+  std::exception_ptr thrown;
+  try {
+    bool refused = false;
+    for (auto* step : kSteps) {
+      Verdict verdict = step(services, c);
+      if (!verdict.is_here()) verdict = Verdict(co_await verdict.task());
+      refused = !verdict.value();
+      if (!refused) continue;
+      co_await send_status(c, verdict.value().error());
+      break;
+    }
+    if (!refused && c.info.resource_request) co_await serve_resource(services, c);
+    if (!refused && !c.info.resource_request) co_await serve_path(services, c);
+    if (!refused) count_request(c, began);
+  } catch (...) {
+    if (!trail) throw;
+    thrown = std::current_exception();
   }
-  if (c.info.resource_request) {
-    co_await serve_resource(services, c);
-  } else {
-    co_await serve_path(services, c);
-  }
-  count_request(c, began);
+  if (!trail) co_return;
+  // The event is written even when the client has gone.
+  co_await boost::asio::this_coro::throw_if_cancelled(false);
+  co_await trail->finish(thrown);
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace redoubt::apiserver::pipeline

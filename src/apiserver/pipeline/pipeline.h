@@ -41,13 +41,14 @@ struct Services {
 Task<void> serve(Services& services, net::Request request, net::Responder& responder);
 
 // ---- the steps before the handlers ----
-Verdict parse(Services& services, Context& context);         // the query
-Verdict request_info(Services& services, Context& context);  // verb, group, resource, name, ...
-Verdict negotiate(Services& services, Context& context);     // the answer's form
-Verdict authenticate(Services& services, Context& context);  // 401; takes the credentials off the request
-Verdict impersonate(Services& services, Context& context);   // as whom; takes the headers off the request
-Verdict fairness(Services& services, Context& context);      // 429 when too much is under way
-Verdict authorize(Services& services, Context& context);     // 403
+Verdict parse(Services& services, Context& context);           // the query
+Verdict request_info(Services& services, Context& context);    // verb, group, resource, name, ...
+Verdict negotiate(Services& services, Context& context);       // the answer's form
+Verdict authenticate(Services& services, Context& context);    // 401; takes the credentials off the request
+Verdict audit_received(Services& services, Context& context);  // what is to be recorded of this
+Verdict impersonate(Services& services, Context& context);     // as whom; takes the headers off the request
+Verdict fairness(Services& services, Context& context);        // 429 when too much is under way
+Verdict authorize(Services& services, Context& context);       // 403
 
 // ---- the handlers ----
 Task<void> serve_resource(Services& services, Context& context);

@@ -13,6 +13,7 @@ class App;
 namespace redoubt::cmd {
 
 void add_egress_flags(CLI::App& command, EgressOptions& options);
+void add_audit_flags(CLI::App& command, AuditFlags& flags);
 
 void add_server_flags(CLI::App& command, ServerOptions& options);
 void add_tls_flags(CLI::App& command, ServerOptions& options);  // by add_server_flags()

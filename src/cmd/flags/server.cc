@@ -33,6 +33,13 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
   add_egress_flags(command, options.egress);
   add_tls_flags(command, options);
   add_connect_flags(command, options.connect);
+  add_audit_flags(command, options.audit);
+  command.add_option(
+      "--encryption-provider-config", options.encryption_provider_config,
+      "what is encrypted on disk, and with which keys (default: Secrets, with a key of this installation "
+      "under DATA-DIR/pki/encryption)");
+  command.add_flag("--encryption-provider-config-automatic-reload", options.encryption_provider_config_automatic_reload,
+                   "take a changed configuration without a restart");
 }
 
 }  // namespace redoubt::cmd

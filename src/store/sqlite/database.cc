@@ -30,9 +30,9 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
     return out->failed("open");
   sqlite3_busy_timeout(out->db_, 5000);
   // One program owns the file: the lock tells a second server apart, and no shared-memory file is needed.
-  for (const char* pragma :
-       {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA page_size=8192", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
-        "PRAGMA cache_size=-2000", "PRAGMA wal_autocheckpoint=2000", "PRAGMA auto_vacuum=INCREMENTAL"}) {
+  for (const char* pragma : {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA page_size=8192", "PRAGMA journal_mode=WAL",
+                             "PRAGMA synchronous=FULL", "PRAGMA secure_delete=FAST", "PRAGMA cache_size=-2000",
+                             "PRAGMA wal_autocheckpoint=2000", "PRAGMA auto_vacuum=INCREMENTAL"}) {
     if (auto ok = out->run(pragma); !ok)
       return Error(ok.error().with_context("is another redoubt server running on this data"));
   }

@@ -97,13 +97,14 @@ class SqliteStore : public Store {
     revision_ = compacted_;
     std::map<std::string, std::unique_ptr<ObjectMapBuilder>> builders;
     std::map<std::string, std::vector<EventPtr>> events;
+    Unreadable unreadable;
     RD_TRYV(database_->load([&](const Database::Row& row) -> Result<void> {
       std::string resource(row.resource);
       auto& builder = builders[resource];
       if (!builder) builder = std::make_unique<ObjectMapBuilder>(ObjectMap());
       auto object = std::make_shared<Object>();
       object->key = row.key;
-      object->json = Bytes::copy(row.value);
+      if (!read_value(row, *object, *builder, unreadable)) return {};
       object->revision = row.revision;
       object->create_revision = row.create_revision;
       RD_TRYV(options_.index(*object, resource));
@@ -123,7 +124,14 @@ class SqliteStore : public Store {
       revision_ = std::max(revision_, row.revision);
       return {};
     }));
+    if (!unreadable.empty()) {
+      const Status& first = unreadable.begin()->second.why;
+      return internal_error(fmt::format("the database {}: {} of its values can't be read; the first: {}", options_.path,
+                                        unreadable.size(), first.message()));
+    }
     for (auto& [resource, builder] : builders) {
+      // What could not be read any more is no history to watch through.
+      std::erase_if(events[resource], [this](const EventPtr& event) { return event->revision <= compacted_; });
       ResourceState& state = this->resource(resource);
       state.current.store(std::make_shared<const ObjectMap>(builder->take()));
       state.log->append(std::move(events[resource]));
@@ -213,6 +221,10 @@ class SqliteStore : public Store {
     co_return std::move(*outcome);
   }
 
+  bool stale(std::string_view resource, const Object& object) const override {
+    return options_.transformer != nullptr && options_.transformer->current_seal(resource) != object.seal;
+  }
+
   Result<void> healthy() const override {
     std::lock_guard lock(health_mutex_);
     if (!disk_error_.empty()) return service_unavailable(disk_error_);
@@ -220,6 +232,51 @@ class SqliteStore : public Store {
   }
 
  private:
+  // Values that the transformer refused, by key: fatal, unless something newer under the key can be read.
+  struct Refused {
+    Status why;
+    Revision revision = 0;
+    int64_t time_ms = 0;
+  };
+  using Unreadable = std::map<std::string, Refused, std::less<>>;
+
+  // The plain value of a row, for loading. False when the row is passed over: it can't be read (a key that was taken
+  // away), and either something newer under its key decides, or it is a deletion, which needs no value.
+  bool read_value(const Database::Row& row, Object& object, ObjectMapBuilder& builder, Unreadable& unreadable) {
+    std::optional<Transformer::Opened> opened;
+    if (options_.transformer != nullptr) {
+      auto outcome = options_.transformer->open(row.resource, row.key, row.value);
+      if (!outcome) {
+        if (ObjectPtr previous = builder.find(row.key)) {
+          superseded_.push_back({previous->revision, row.time_ms});
+          builder.erase(row.key);
+        }
+        if (auto before = unreadable.find(row.key); before != unreadable.end()) {
+          superseded_.push_back({before->second.revision, row.time_ms});
+          unreadable.erase(before);
+        }
+        if (row.deleted) {
+          superseded_.push_back({row.revision, row.time_ms});
+        } else {
+          unreadable[std::string(row.key)] = {outcome.error(), row.revision, row.time_ms};
+        }
+        compacted_ = std::max(compacted_, row.revision);
+        revision_ = std::max(revision_, row.revision);
+        return false;
+      }
+      opened = std::move(*outcome);
+    }
+    if (auto before = unreadable.find(row.key); before != unreadable.end()) {
+      superseded_.push_back({before->second.revision, row.time_ms});
+      unreadable.erase(before);
+      // An event from here would not know what went before.
+      compacted_ = std::max(compacted_, row.revision);
+    }
+    object.json = opened ? Bytes::take(std::move(opened->bytes)) : Bytes::copy(row.value);
+    object.seal = opened ? opened->seal : 0;
+    return true;
+  }
+
   using ResourceTable = std::map<std::string, std::shared_ptr<ResourceState>, std::less<>>;
 
   const ResourceState* find(std::string_view name) const {
@@ -337,6 +394,14 @@ class SqliteStore : public Store {
     row.key = object->key;
     row.value = object->json;
     row.time_ms = time_ms;
+    std::optional<Transformer::Sealed> sealed;
+    if (options_.transformer != nullptr) {
+      auto outcome = options_.transformer->seal(state.name, object->key, object->json);
+      if (!outcome) return std::unexpected(CommitError{CommitFailure::Encryption, outcome.error().message(), nullptr});
+      sealed = std::move(*outcome);
+      object->seal = sealed ? sealed->seal : 0;
+      if (sealed) row.value = sealed->bytes;
+    }
     if (auto inserted = database_->insert(row); !inserted)
       return std::unexpected(CommitError{CommitFailure::Unavailable, inserted.error().message(), nullptr});
     revision_ = revision;

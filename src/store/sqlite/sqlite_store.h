@@ -13,6 +13,8 @@ struct SqliteOptions {
   std::chrono::seconds history{300};        // how long old revisions are kept on disk and in memory
   // Fills labels, fields, name, uid, ... of an object from its key and JSON, when loading.
   std::function<Result<void>(Object&, std::string_view resource)> index;
+  // What values go through on their way to the disk and back; null: they are stored as they are. Outlives the store.
+  const Transformer* transformer = nullptr;
 };
 
 // Opens (and creates) the database, loads everything, rebuilds the event logs from history. Blocking: call before the

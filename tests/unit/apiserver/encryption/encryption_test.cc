@@ -6,10 +6,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "apiserver/encryption/ciphers.h"
 #include "apiserver/encryption/default_config.h"
 #include "base/encoding.h"
+#include "net/loop.h"
+#include "store/sqlite/sqlite_store.h"
 
 using namespace redoubt;
 using namespace redoubt::apiserver::encryption;
@@ -43,6 +46,47 @@ std::unique_ptr<Encryption> load(const fs::path& path, bool reload = false) {
 
 constexpr std::string_view kPath = "/registry/secrets/default/s";
 constexpr std::string_view kPlain = R"({"metadata":{"name":"s","x":"sesame"}})";
+
+Result<std::unique_ptr<store::Store>> open_store(const Folder& folder, const Encryption* encryption) {
+  store::SqliteOptions options;
+  options.path = folder.path / "db";
+  options.transformer = encryption;
+  options.index = [](store::Object& object, std::string_view) -> Result<void> {
+    object.name = object.key;
+    object.resource_version_offset = static_cast<uint32_t>(object.json.view().find("\"resourceVersion\""));
+    return {};
+  };
+  return store::open_sqlite_store(std::move(options));
+}
+
+std::expected<store::Committed, store::CommitError> put(store::Store& store, std::string key, std::string value,
+                                                        store::Revision expected = 0) {
+  store::Write write;
+  write.resource = "secrets";
+  write.key = std::move(key);
+  write.precondition = expected == 0 ? store::Write::Precondition::MustNotExist : store::Write::Precondition::MustMatch;
+  write.expected = expected;
+  write.object = std::make_shared<store::Object>();
+  write.object->key = write.key;
+  write.object->json = Bytes::copy(R"({"metadata":{"value":")" + value + R"("}})");
+  write.object->resource_version_offset = 13;
+  std::optional<std::expected<store::Committed, store::CommitError>> out;
+  net::run_until_done([&]() -> Task<void> { out.emplace(co_await store.commit(std::move(write))); });
+  return std::move(*out);
+}
+
+// All files of the database, as they are.
+std::string raw_bytes(const Folder& folder) {
+  std::string out;
+  for (const auto& entry : fs::directory_iterator(folder.path)) {
+    if (!entry.path().filename().string().starts_with("db")) continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    std::stringstream text;
+    text << in.rdbuf();
+    out += text.str();
+  }
+  return out;
+}
 
 template <class Condition>
 bool eventually(Condition condition) {
@@ -187,4 +231,82 @@ TEST(Encryption, TheDefaultIsAKeyOfOnesOwnThatUpstreamCouldReadToo) {
   EXPECT_TRUE(encryption->open("secrets", kPath, kPlain)) << "what was there before it is read";
   EXPECT_EQ(*ensure_default_config(folder.path / "pki" / "encryption"), *path);
   EXPECT_EQ(load(*path)->current_seal("secrets"), encryption->current_seal("secrets")) << "made once";
+}
+
+TEST(EncryptedStore, KeepsNoPlainTextOnDiskAndReadsItBack) {
+  Folder folder;
+  write_config(folder.path / "c", "{secretbox: {keys: [" + key_of("a", 1) + "]}}, {identity: {}}");
+  auto encryption = load(folder.path / "c");
+  {
+    auto store = open_store(folder, encryption.get());
+    ASSERT_TRUE(store) << store.error().message();
+    auto made = put(**store, "/registry/secrets/default/s", "open-sesame");
+    ASSERT_TRUE(made);
+    ASSERT_TRUE(put(**store, "/registry/secrets/default/s", "open-sesame-again", made->revision));
+    EXPECT_EQ(raw_bytes(folder).find("open-sesame"), std::string::npos);
+    EXPECT_NE(raw_bytes(folder).find("k8s:enc:secretbox:v1:a:"), std::string::npos);
+  }
+  auto store = open_store(folder, encryption.get());
+  ASSERT_TRUE(store) << store.error().message();
+  auto object = (*store)->snapshot("secrets")->find("/registry/secrets/default/s");
+  ASSERT_TRUE(object);
+  EXPECT_NE(object->json.view().find("open-sesame-again"), std::string::npos);
+  EXPECT_FALSE((*store)->stale("secrets", *object));
+  EXPECT_EQ(raw_bytes(folder).find("open-sesame"), std::string::npos);
+}
+
+TEST(EncryptedStore, RotatesBySayingWhatIsStale) {
+  Folder folder;
+  {
+    auto store = open_store(folder, nullptr);
+    ASSERT_TRUE(put(**store, "/registry/secrets/default/s", "one"));
+  }
+  write_config(folder.path / "c", "{secretbox: {keys: [" + key_of("a", 1) + "]}}, {identity: {}}");
+  store::Revision revision = 0;
+  {
+    auto encryption = load(folder.path / "c");
+    auto store = open_store(folder, encryption.get());
+    ASSERT_TRUE(store) << store.error().message();
+    auto object = (*store)->snapshot("secrets")->find("/registry/secrets/default/s");
+    EXPECT_TRUE((*store)->stale("secrets", *object)) << "it was plain";
+    auto again = put(**store, "/registry/secrets/default/s", "one", object->revision);
+    ASSERT_TRUE(again);
+    EXPECT_FALSE((*store)->stale("secrets", *again->object));
+    revision = again->revision;
+  }
+  // The next key; then the old one goes although history still has values of it.
+  write_config(folder.path / "c",
+               "{secretbox: {keys: [" + key_of("b", 2) + ", " + key_of("a", 1) + "]}}, {identity: {}}");
+  {
+    auto encryption = load(folder.path / "c");
+    auto store = open_store(folder, encryption.get());
+    auto object = (*store)->snapshot("secrets")->find("/registry/secrets/default/s");
+    EXPECT_TRUE((*store)->stale("secrets", *object));
+    ASSERT_TRUE(put(**store, "/registry/secrets/default/s", "one", revision));
+  }
+  write_config(folder.path / "c", "{secretbox: {keys: [" + key_of("b", 2) + "]}}");
+  auto encryption = load(folder.path / "c");
+  auto store = open_store(folder, encryption.get());
+  ASSERT_TRUE(store) << store.error().message();
+  auto object = (*store)->snapshot("secrets")->find("/registry/secrets/default/s");
+  ASSERT_TRUE(object);
+  EXPECT_NE(object->json.view().find("one"), std::string::npos);
+  EXPECT_FALSE((*store)->watch("secrets", revision)) << "history that can't be read is gone: 410";
+  EXPECT_TRUE((*store)->watch("secrets", object->revision));
+}
+
+TEST(EncryptedStore, DoesNotStartOverValuesWhoseKeyIsMissing) {
+  Folder folder;
+  write_config(folder.path / "c", "{secretbox: {keys: [" + key_of("a", 1) + "]}}");
+  {
+    auto encryption = load(folder.path / "c");
+    auto store = open_store(folder, encryption.get());
+    ASSERT_TRUE(put(**store, "/registry/secrets/default/s", "one"));
+  }
+  write_config(folder.path / "c", "{secretbox: {keys: [" + key_of("other", 2) + "]}}");
+  auto encryption = load(folder.path / "c");
+  auto store = open_store(folder, encryption.get());
+  ASSERT_FALSE(store);
+  EXPECT_NE(store.error().message().find("/registry/secrets/default/s"), std::string::npos) << store.error().message();
+  EXPECT_NE(store.error().message().find("k8s:enc:secretbox:v1:a"), std::string::npos);
 }
