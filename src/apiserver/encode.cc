@@ -1,8 +1,8 @@
 #include "apiserver/encode.h"
 
 #include "apiserver/conversion.h"
-#include "apiserver/protobuf_forms.h"
 #include "apiserver/pipeline/audit.h"
+#include "apiserver/protobuf_forms.h"
 #include "apiserver/tables/tables.h"
 #include "base/json_text.h"
 #include "net/gzip.h"
