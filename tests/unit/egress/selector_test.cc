@@ -46,20 +46,20 @@ TEST(Selector, TakesTheTunnelOfTheNode) {
   FakeTunnel tunnel;
   tunnel.nodes = {"a"};
   auto selector = make_selector({.reverse = &tunnel}).value();
-  EXPECT_TRUE(dial(*selector, PathId::ApiserverPod, {"a", {"10.244.0.7", 80}}, {.require_confidential = true}));
-  EXPECT_EQ(tunnel.dialled, std::vector<std::string>{"10.244.0.7:80"});
-  EXPECT_TRUE(selector->way(PathId::ApiserverPod, {"a", {"10.244.0.7", 80}}).confidential);
+  EXPECT_TRUE(dial(*selector, PathId::ApiserverPod, {"a", {"203.0.113.7", 80}}, {.require_confidential = true}));
+  EXPECT_EQ(tunnel.dialled, std::vector<std::string>{"203.0.113.7:80"});
+  EXPECT_TRUE(selector->way(PathId::ApiserverPod, {"a", {"203.0.113.7", 80}}).confidential);
 }
 
 TEST(Selector, SendsNoPlainTextToANodeWithoutATunnel) {
   FakeTunnel tunnel;
   auto selector = make_selector({.reverse = &tunnel}).value();
-  auto refused = dial(*selector, PathId::ApiserverPod, {"b", {"10.244.0.7", 80}}, {.require_confidential = true});
+  auto refused = dial(*selector, PathId::ApiserverPod, {"b", {"203.0.113.7", 80}}, {.require_confidential = true});
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), HasSubstr("apiserver-pod"));
   EXPECT_THAT(refused.error().message(), HasSubstr("node \"b\" has no tunnel"));
   EXPECT_TRUE(tunnel.dialled.empty());
-  EXPECT_FALSE(selector->way(PathId::ApiserverPod, {"b", {"10.244.0.7", 80}}).confidential);
+  EXPECT_FALSE(selector->way(PathId::ApiserverPod, {"b", {"203.0.113.7", 80}}).confidential);
 }
 
 TEST(Selector, DialsAKubeletWithoutATunnelDirectlyUnlessThePolicySaysNo) {
