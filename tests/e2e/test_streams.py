@@ -97,7 +97,7 @@ def test_sessions_end_with_their_clients(cluster, namespace, make_pod):
     make_pod("busy", "sleep 100000")
     shells = [subprocess.Popen(["kubectl", "-n", namespace, "exec", "-i", "busy", "--", "sh", "-c", "cat; sleep 0"], stdin=subprocess.PIPE,
                                stdout=subprocess.DEVNULL, env=kube_env()) for _ in range(10)]
-    running = lambda: cluster.out("-n", namespace, "exec", "busy", "--", "sh", "-c", "ps | grep -c '[c]at'", check=False)
+    running = lambda: cluster.out("-n", namespace, "exec", "busy", "--", "sh", "-c", "ps | grep -c ' cat$'", check=False)
     cluster.eventually("ten cats", lambda: running() == "10")
     for shell in shells:
         shell.send_signal(signal.SIGKILL)
