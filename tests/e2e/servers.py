@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -144,10 +145,11 @@ class Server:
         config = json.loads(subprocess.run(["kubectl", "--kubeconfig", str(self.kubeconfig), "config", "view", "--raw", "-o", "json"],
                                            text=True, capture_output=True, check=True).stdout)
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        pem = self.folder / "admin.pem"
-        pem.touch(0o600)
-        pem.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
-        return Caller(("127.0.0.1", self.port), base64.b64decode(cluster["certificate-authority-data"]).decode(), str(pem))
+        # A file of the call's own: loads in several threads ask at once.
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix="admin-", suffix=".pem") as pem:
+            pem.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+            pem.flush()
+            return Caller(("127.0.0.1", self.port), base64.b64decode(cluster["certificate-authority-data"]).decode(), pem.name)
 
     def token(self, *flags):
         return self.redoubt("token", "create", *flags).stdout.strip()
