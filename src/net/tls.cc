@@ -308,8 +308,8 @@ class ClientContext : public TlsClientContext {
     std::string protocols = alpn_wire(options.alpn);
     SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(protocols.data()),
                             static_cast<unsigned>(protocols.size()));
-    // Verification runs after the handshake's certificates are in, by verify_server(), whose errors say what is wrong.
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+    // By verify_server(), whose errors say what is wrong; in the handshake, so that a stranger learns nothing of us.
+    verify_by_handshake(context.get());
     return context;
   }
 
@@ -360,11 +360,9 @@ Error x509_error(std::string what) {
   return service_unavailable("tls: failed to verify certificate: x509: " + std::move(what));
 }
 
-Result<void> verify_server(SSL* ssl, SSL_CTX* context, const TlsClientContext::Options& options,
-                           const std::string& host, std::string& pinned_pem) {
-  X509Ptr leaf(SSL_get1_peer_certificate(ssl), X509_free);
-  if (!leaf) return x509_error("the server sent no certificate");
-  STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+Result<void> verify_server(X509* leaf, STACK_OF(X509) * chain, SSL_CTX* context,
+                           const TlsClientContext::Options& options, const std::string& host, std::string& pinned_pem) {
+  if (leaf == nullptr) return x509_error("the server sent no certificate");
   std::unique_ptr<X509_STORE, decltype(&X509_STORE_free)> pinned(nullptr, X509_STORE_free);
   X509_STORE* roots = SSL_CTX_get_cert_store(context);
   if (!options.pinned_ca_hashes.empty()) {
@@ -391,7 +389,7 @@ Result<void> verify_server(SSL* ssl, SSL_CTX* context, const TlsClientContext::O
     roots = pinned.get();
   }
   std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> verifier(X509_STORE_CTX_new(), X509_STORE_CTX_free);
-  X509_STORE_CTX_init(verifier.get(), roots, leaf.get(), chain);
+  X509_STORE_CTX_init(verifier.get(), roots, leaf, chain);
   X509_STORE_CTX_set_default(verifier.get(), "ssl_server");
   if (X509_verify_cert(verifier.get()) != 1) {
     int code = X509_STORE_CTX_get_error(verifier.get());
@@ -415,7 +413,7 @@ Result<void> verify_server(SSL* ssl, SSL_CTX* context, const TlsClientContext::O
     }
   }
   if (!options.required_common_name.empty()) {
-    std::string name = common_name(leaf.get());
+    std::string name = common_name(leaf);
     if (name != options.required_common_name) {
       return x509_error(fmt::format("certificate is for \"{}\", not for \"{}\"", name, options.required_common_name));
     }
@@ -423,12 +421,11 @@ Result<void> verify_server(SSL* ssl, SSL_CTX* context, const TlsClientContext::O
   }
   std::string wanted = options.server_name.empty() ? host : options.server_name;
   bool matches =
-      X509_check_ip_asc(leaf.get(), wanted.c_str(), 0) == 1 ||
-      X509_check_host(leaf.get(), wanted.data(), wanted.size(),
+      X509_check_ip_asc(leaf, wanted.c_str(), 0) == 1 ||
+      X509_check_host(leaf, wanted.data(), wanted.size(),
                       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
   if (!matches)
-    return x509_error(
-        fmt::format("certificate is valid for {}, not {}", subject_alternative_names(leaf.get()), wanted));
+    return x509_error(fmt::format("certificate is valid for {}, not {}", subject_alternative_names(leaf), wanted));
   return {};
 }
 
@@ -459,9 +456,9 @@ Task<Result<TlsStream>> tls_connect(StreamPtr transport, std::shared_ptr<TlsClie
     co_return co_await tls_handshake(std::move(transport), current, false,
                                      client.options.server_name.empty() ? host : client.options.server_name, {},
                                      http1_only);
-  auto verify = [context, current, options = client.options, host](SSL* ssl) {
+  auto verify = [context, current, options = client.options, host](X509* leaf, STACK_OF(X509) * chain) {
     std::string pinned_pem;
-    auto ok = verify_server(ssl, current.get(), options, host, pinned_pem);
+    auto ok = verify_server(leaf, chain, current.get(), options, host, pinned_pem);
     if (ok && !pinned_pem.empty()) static_cast<ClientContext&>(*context).remember_pinned(std::move(pinned_pem));
     return ok;
   };

@@ -35,8 +35,13 @@ class TicketKeys {
 // The certificates beyond the leaf that a resumed client showed when its session began, DER.
 std::vector<std::string> chain_of_ticket(SSL* ssl);
 
-// Runs a handshake; `verify` (client) decides about the server before anything is sent to it.
+// Decides about a server by the certificate it showed and what it sent beside it.
+using VerifyServer = std::function<Result<void>(X509* leaf, STACK_OF(X509) * chain)>;
+// Has a client's context ask the handshake's VerifyServer.
+void verify_by_handshake(SSL_CTX* context);
+
+// Runs a handshake; `verify` (client) decides before a certificate or anything else of ours is sent.
 Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bool server, std::string server_name,
-                                      std::function<Result<void>(SSL*)> verify = {}, bool http1_only = false);
+                                      VerifyServer verify = {}, bool http1_only = false);
 
 }  // namespace redoubt::net

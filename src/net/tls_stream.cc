@@ -201,10 +201,34 @@ class TlsStreamImpl : public Stream {
   Event flushed_;
 };
 
+// A client's question about the server, for as long as the handshake runs.
+struct Verification {
+  VerifyServer ask;
+  bool asked = false;
+  Result<void> answer{};
+};
+
+int on_certificate(X509_STORE_CTX* store, void*) {
+  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* verification = static_cast<Verification*>(SSL_get_app_data(ssl));
+  if (verification == nullptr) return 0;
+  verification->asked = true;
+  verification->answer = verification->ask(X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store));
+  // What the alert says; the reason proper is ours.
+  X509_STORE_CTX_set_error(store, verification->answer ? X509_V_OK : X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+  return verification->answer ? 1 : 0;
+}
+
 }  // namespace
 
+void verify_by_handshake(SSL_CTX* context) {
+  // Each handshake turns it on that has a question (SSL_set_verify).
+  SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nullptr);
+  SSL_CTX_set_cert_verify_callback(context, on_certificate, nullptr);
+}
+
 Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bool server, std::string server_name,
-                                      std::function<Result<void>(SSL*)> verify, bool http1_only) {
+                                      VerifyServer verify, bool http1_only) {
   auto executor = co_await boost::asio::this_coro::executor;
   auto stream = std::make_unique<TlsStreamImpl>(std::move(transport), std::move(context), executor);
   SSL* ssl = stream->ssl();
@@ -217,8 +241,18 @@ Task<Result<TlsStream>> tls_handshake(StreamPtr transport, SslCtxPtr context, bo
     boost::asio::ip::make_address(server_name, no_address);
     if (no_address && !server_name.empty()) SSL_set_tlsext_host_name(ssl, server_name.c_str());
   }
-  RD_CO_TRYV(co_await stream->handshake());
-  if (verify) RD_CO_TRYV(verify(ssl));
+  Verification verification{std::move(verify)};
+  if (verification.ask) {
+    SSL_set_app_data(ssl, &verification);
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
+  }
+  auto shaken = co_await stream->handshake();
+  SSL_set_app_data(ssl, nullptr);
+  RD_CO_TRYV(std::move(verification.answer));
+  RD_CO_TRYV(std::move(shaken));
+  // Every way through a handshake shows a certificate, or resumes a session, which is never offered.
+  if (verification.ask && !verification.asked)
+    co_return service_unavailable("tls: failed to verify certificate: x509: the server sent no certificate");
   TlsStream out;
   out.peer.version = SSL_get_version(ssl);
   const unsigned char* alpn = nullptr;

@@ -31,29 +31,38 @@ KeyPair leaf(const KeyPair& ca, const char* name, Usage usage, std::chrono::seco
   return *issue(ca, wanted);
 }
 
-// What a TLS client says of a server.
-std::string connect(const KeyPair& server, net::TlsClientContext::Options options, std::string host) {
+// What a TLS client says of a server. `shown`: what the server got to see of the client, or why it didn't.
+std::string connect(const KeyPair& server, net::TlsClientContext::Options options, std::string host,
+                    std::string* shown = nullptr) {
   std::string outcome;
+  if (shown != nullptr) shown->clear();
   net::run_until_done([&]() -> Task<void> {
-    return [](KeyPair s, net::TlsClientContext::Options o, std::string h, std::string& out) -> Task<void> {
+    return [](KeyPair s, net::TlsClientContext::Options o, std::string h, std::string& out,
+              std::string* seen) -> Task<void> {
       auto executor = co_await boost::asio::this_coro::executor;
       auto [a, b] = net::make_pipe(executor);
       net::TlsServerContext::Options so;
       so.certificate_pem = s.certificate_pem;
       so.private_key_pem = s.private_key_pem;
+      if (seen != nullptr) so.client_ca_hint_pem = s.certificate_pem;  // asks for a client's certificate
       auto server_context = *net::TlsServerContext::make(so);
       auto client_context = *net::TlsClientContext::make(o);
       Scope scope(executor);
-      scope.spawn([](net::StreamPtr stream, std::shared_ptr<net::TlsServerContext> c) -> Task<void> {
+      scope.spawn([](net::StreamPtr stream, std::shared_ptr<net::TlsServerContext> c, std::string* seen) -> Task<void> {
         auto accepted = co_await net::tls_accept(std::move(stream), c);
+        if (seen != nullptr)
+          *seen = accepted ? fmt::format("{} certificates", accepted->peer.certificates_der.size())
+                           : accepted.error().message();
         char byte;
         if (accepted) co_await accepted->stream->read_some({&byte, 1});
-      }(std::move(a), server_context));
+      }(std::move(a), server_context, seen));
       auto connected = co_await net::tls_connect(std::move(b), client_context, h);
       out = connected ? "ok" : connected.error().message();
+      for (int i = 0; seen != nullptr && seen->empty() && i < 1000; ++i)
+        co_await sleep_for(std::chrono::milliseconds(1));
       connected = service_unavailable("done");
       co_await scope.join();
-    }(server, options, host, outcome);
+    }(server, options, host, outcome, shown);
   });
   return outcome;
 }
@@ -70,6 +79,26 @@ TEST(Certificates, CarryWhatWasAsked) {
   EXPECT_EQ(certificate->ip_addresses, std::vector<std::string>{"127.0.0.1"});
   EXPECT_FALSE(certificate->is_ca);
   EXPECT_TRUE(parse_certificate(ca.certificate_pem)->is_ca);
+}
+
+TEST(Tls, AServerThatIsRefusedSeesNoCertificateOfTheClient) {
+  KeyPair ca = *make_ca("test-ca", std::chrono::hours(1)), other = *make_ca("other-ca", std::chrono::hours(1));
+  KeyPair client = leaf(ca, "system:node:n1", Usage::ClientAuth);
+  net::TlsClientContext::Options options;
+  options.ca_pem = ca.certificate_pem;
+  options.certificate_pem = client.certificate_pem;
+  options.private_key_pem = client.private_key_pem;
+  std::string shown;
+  EXPECT_EQ(connect(leaf(ca, "server", Usage::ServerAuth), options, "server.example", &shown), "ok");
+  EXPECT_EQ(shown, "1 certificates");
+  EXPECT_NE(
+      connect(leaf(other, "server", Usage::ServerAuth), options, "server.example", &shown).find("unknown authority"),
+      std::string::npos);
+  EXPECT_NE(shown.find("alert"), std::string::npos) << shown;
+  EXPECT_NE(
+      connect(leaf(ca, "server", Usage::ServerAuth), options, "another.example", &shown).find("not another.example"),
+      std::string::npos);
+  EXPECT_NE(shown.find("alert"), std::string::npos) << shown;
 }
 
 TEST(TrustBundle, VerifiesIssuerUseAndTime) {
