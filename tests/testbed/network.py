@@ -2,11 +2,15 @@
 
 Every packet between two hosts passes the router: there it is recorded, dropped, delayed, redirected to somebody else.
 """
+import ctypes
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -35,6 +39,25 @@ def check_machine():
     if result.returncode != 0:
         raise Unsupported(f"the testbed can't make a network namespace here: {result.stderr.strip()}")
     sh("ip", "netns", "del", probe)
+
+
+def socket_in(netns):
+    """A TCP socket of this process that belongs to another network namespace."""
+    made = []
+
+    def make():
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/run/netns/{netns}") as namespace:
+            if libc.setns(namespace.fileno(), 0x40000000) != 0:  # CLONE_NEWNET; of this thread alone
+                made.append(OSError(ctypes.get_errno(), f"setns {netns}"))
+                return
+        made.append(socket.socket())
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
 
 
 class Process:
@@ -85,12 +108,20 @@ class Host:
         self.ip = f"10.77.{number}.2"
         self.gateway = f"10.77.{number}.1"
         self.link = f"to-{name}"  # the router's end
+        self.slow_link = f"slow{number}"  # the way by which its packets come late (Network.delay)
 
     def run(self, *args, check=True, timeout=60, input=None):
         return sh("nsenter", f"--net=/run/netns/{self.netns}", *args, check=check, timeout=timeout, input=input)
 
     def start(self, *args, log, env=None):
         return self.network.track(Process(self.netns, args, log, env))
+
+    def connect(self, address, port, timeout=10):
+        """A connection of this process, made from the host."""
+        connection = socket_in(self.netns)
+        connection.settimeout(timeout)
+        connection.connect((address, port))
+        return connection
 
     def listening(self):
         """Addresses that TCP sockets of this host listen on: [("127.0.0.1", 10250), ...]."""
@@ -99,6 +130,49 @@ class Host:
             address, _, port = line.split()[3].rpartition(":")
             out.append((address.strip("[]").split("%")[0], int(port)))
         return sorted(out)
+
+
+class Impostor:
+    """Answers TLS on a port of the router, and notes who refused it and what anybody said to it."""
+
+    def __init__(self, netns, port, certificate, key):
+        self.refused, self.handshakes, self.received, self.certificates = [], 0, b"", []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.context.load_verify_locations(certificate)
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+        self.listener = socket_in(netns)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("0.0.0.0", port))
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, peer = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection, peer[0]), daemon=True).start()
+
+    def _serve(self, connection, peer):
+        connection.settimeout(10)
+        try:
+            with self.context.wrap_socket(connection, server_side=True) as tls:
+                self.handshakes += 1
+                while got := tls.recv(65536):
+                    self.received += got
+        except ssl.SSLError as error:
+            self.refused.append((peer, str(error)))
+        except OSError:
+            pass
+
+    def refusals_of(self, host):
+        return [why for peer, why in self.refused if peer == host.ip]
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
 
 class Capture:
@@ -160,7 +234,7 @@ class Network:
         self.hosts[name] = host
         if nat:
             self.nft(f"""table ip nat_{name} {{
-                chain post {{ type nat hook postrouting priority 100; iifname "{host.link}" oifname != "{host.link}" masquerade; }}
+                chain post {{ type nat hook postrouting priority 100; iifname {{ "{host.link}", "{host.slow_link}" }} oifname != "{host.link}" masquerade; }}
                 chain forward_in {{ type filter hook forward priority 0; oifname "{host.link}" ct state established,related accept; oifname "{host.link}" drop; }}
             }}""")
         return host
@@ -202,11 +276,12 @@ class Network:
 
     def delay(self, host, milliseconds):
         """Packets from the host take that much longer (a program on a TUN device: this needs no netem). 0 ends it."""
-        device, table = f"slow{host.number}", str(100 + host.number)
-        for process in [p for p in self.processes if f"slow{host.number}" in p.args]:
+        device, table = host.slow_link, str(100 + host.number)
+        for process in [p for p in self.processes if device in p.args]:
             process.stop()
             self.processes.remove(process)
         sh("ip", "-n", self.router, "rule", "del", "iif", host.link, "table", table, check=False)
+        self.in_router("nft", "delete", "table", "ip", f"delay_{host.name}", check=False)
         if not milliseconds:
             return
         ready = self.folder / f"{device}.ready"
@@ -218,6 +293,10 @@ class Network:
         sh("ip", "-n", self.router, "link", "set", device, "up")
         sh("ip", "-n", self.router, "route", "replace", "default", "dev", device, "table", table)
         sh("ip", "-n", self.router, "rule", "add", "iif", host.link, "table", table, "priority", str(200 + host.number))
+        # Each packet passes the router twice: only the second time, when it comes back late, is it part of a connection.
+        self.nft(f"""table ip delay_{host.name} {{
+            chain pre {{ type filter hook prerouting priority -300; iifname "{host.link}" notrack; }}
+        }}""")
 
     def redirect(self, host, port, to_port):
         """What is meant for the host's port goes to a program on the router instead: the attacker answers."""
@@ -228,8 +307,8 @@ class Network:
     def restore(self, host):
         self.in_router("nft", "delete", "table", "ip", f"redirect_{host.name}", check=False)
 
-    def start_in_router(self, *args, log):
-        return self.track(Process(self.router, args, log))
+    def impostor(self, port, certificate, key):
+        return Impostor(self.router, port, certificate, key)
 
     def close(self):
         for process in reversed(self.processes):

@@ -53,7 +53,7 @@ python_tests() {
 
 run_tests() {
   local suites=("$@")
-  [ ${#suites[@]} -gt 0 ] || suites=(unit asan tsan e2e interop)
+  [ ${#suites[@]} -gt 0 ] || suites=(unit asan tsan e2e interop testbed)
   install_packages
   local suite
   for suite in "${suites[@]}"; do
@@ -65,7 +65,8 @@ run_tests() {
       tsan) build tsan "${threaded_tests[@]}"; unit_tests tsan ;;
       e2e) build "$preset" redoubt; python_tests tests/e2e e2e ;;
       interop) build "$preset" redoubt; python_tests tests/interop interop ;;
-      *) die "unknown test suite '$suite' (unit, asan, tsan, e2e, interop)" ;;
+      testbed) build "$preset" redoubt; python_tests tests/testbed testbed ;;
+      *) die "unknown test suite '$suite' (unit, asan, tsan, e2e, interop, testbed)" ;;
     esac
   done
   local name

@@ -37,9 +37,9 @@ struct TunnelServerOptions {
   // none. Any thread, doesn't wait.
   std::function<Result<NodeAddresses>(const std::string& node)> addresses;
   std::string server_id;  // of this process
-  std::chrono::milliseconds ping_interval{15'000};
+  std::chrono::milliseconds ping_interval{5'000};
   // Nothing at all from the agent for so long, and the tunnel is dead (agents ping every few seconds).
-  std::chrono::milliseconds silence_timeout{15'000};
+  std::chrono::milliseconds silence_timeout{10'000};
 };
 
 class TunnelServer : public Dialer {
