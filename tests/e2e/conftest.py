@@ -10,13 +10,6 @@ import pytest
 # Written, but not yet seen to pass on this tree: they are reported as expected failures, with why, until they are.
 NOT_YET = {
     "test_rotation.py": "its two loads shared one file of the administrator's; mended, not run since",
-    "test_kill_in_the_middle_of_a_thousand_creates": "all acknowledged was there, but exec came before the tunnel; mended, not run since",
-    "test_watch_resumes_from_a_revision_before_the_restart": "saw kube-root-ca.crt too; mended, not run since",
-    "test_down_leaves_nothing_and_up_finds_the_data": "failed beside another cluster's leftovers; not run alone since",
-    "test_an_owner_in_another_namespace_is_none": "the object is not collected within a minute",
-    "test_endpoints_without_a_selector_are_mirrored": "no mirror within a minute",
-    "test_two_hundred_and_fifty_endpoints_make_three_slices": "its pods are gone before their status is written",
-    "test_job_deadline_and_failure_policy": "the deadline is not noticed within a minute",
 }
 
 

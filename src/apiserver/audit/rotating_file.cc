@@ -155,14 +155,16 @@ Result<void> RotatingFile::open_current() {
 Result<void> RotatingFile::rotate() {
   ::close(fd_);
   fd_ = -1;
-  // A name of its own even when several are made within a millisecond.
-  Timestamp at = now();
+  // A name of its own, and a later one than the last: several are made within a millisecond, and one of them may be tidied away
+  // already, whose name would now be free again.
+  Timestamp at = std::max(now(), last_rotation_ + std::chrono::milliseconds(1));
   std::string target = backup_path(options_.path, at);
   std::error_code error;
   while (fs::exists(target, error) || fs::exists(target + ".gz", error)) {
     at += std::chrono::milliseconds(1);
     target = backup_path(options_.path, at);
   }
+  last_rotation_ = at;
   if (::rename(options_.path.c_str(), target.c_str()) != 0) {
     Error failed = file_error("rotate", options_.path);
     RD_TRYV(open_current());

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "base/time.h"
 
 namespace redoubt::apiserver::audit {
 
@@ -42,6 +43,7 @@ class RotatingFile {
   int fd_ = -1;
   size_t size_ = 0;
   bool torn_ = false;  // the last write ended within a line
+  Timestamp last_rotation_{};
   std::shared_ptr<std::atomic<int>> to_tidy_ = std::make_shared<std::atomic<int>>(0);  // rotations not tidied up after
 };
 
