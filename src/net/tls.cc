@@ -321,7 +321,7 @@ class ClientContext : public TlsClientContext {
 };
 
 std::string common_name(X509* certificate) {
-  char buffer[256];
+  char buffer[512];  // "system:node:" and the 253 characters that a node's name may have
   int n = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, buffer, sizeof buffer);
   return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : std::string();
 }

@@ -51,16 +51,18 @@ const ASN1_OBJECT* user_uid_attribute() {
   return made;
 }
 
+// Names longer than the 64 characters that X.520 once set are written as they are: users' names (a ServiceAccount's, a
+// node's) may be longer, and nothing that reads them minds.
 void set_name(X509_NAME* name, const Subject& subject) {
-  auto add = [name](const char* field, const std::string& value) {
-    X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
-                               static_cast<int>(value.size()), -1, 0);
+  auto bytes = [](const std::string& value) { return reinterpret_cast<const unsigned char*>(value.data()); };
+  auto add = [&](int nid, const std::string& value) {
+    X509_NAME_add_entry_by_NID(name, nid, V_ASN1_UTF8STRING, bytes(value), static_cast<int>(value.size()), -1, 0);
   };
-  for (const std::string& organization : subject.organizations) add("O", organization);
-  if (!subject.common_name.empty()) add("CN", subject.common_name);
+  for (const std::string& organization : subject.organizations) add(NID_organizationName, organization);
+  if (!subject.common_name.empty()) add(NID_commonName, subject.common_name);
   for (const std::string& uid : subject.uids)
-    X509_NAME_add_entry_by_OBJ(name, user_uid_attribute(), MBSTRING_UTF8,
-                               reinterpret_cast<const unsigned char*>(uid.data()), static_cast<int>(uid.size()), -1, 0);
+    X509_NAME_add_entry_by_OBJ(name, user_uid_attribute(), V_ASN1_UTF8STRING, bytes(uid), static_cast<int>(uid.size()),
+                               -1, 0);
 }
 
 Subject name_of(const X509_NAME* name) {

@@ -15,6 +15,11 @@ bool has(const std::vector<std::string>& list, std::string_view what) {
   return std::find(list.begin(), list.end(), what) != list.end();
 }
 
+// Two namespaces of one hash only mean that a wrong reference between them stays.
+uint32_t namespace_hash(std::string_view name) {
+  return name.empty() ? 0 : static_cast<uint32_t>(fnv(name, 14695981039346656037ULL)) | 1;
+}
+
 }  // namespace
 
 Uid Uid::of(std::string_view text) {
@@ -40,6 +45,12 @@ void Graph::link(const Uid& dependent, const Node& node) {
   for (const Owner& owner : node.owners) dependents_[owner.uid].push_back(dependent);
 }
 
+bool Graph::owner_seen(const Uid& owner, std::string_view dependent_namespace) const {
+  auto it = present_.find(owner);
+  if (it == present_.end()) return false;
+  return it->second.namespace_hash == 0 || it->second.namespace_hash == namespace_hash(dependent_namespace);
+}
+
 void Graph::drop_node(const Uid& uid) {
   auto it = nodes_.find(uid);
   if (it == nodes_.end()) return;
@@ -59,7 +70,7 @@ void Graph::drop_node(const Uid& uid) {
 Work Graph::observe(uint32_t resource, const k8s::meta::v1::ObjectMeta& metadata) {
   Work work;
   Uid uid = Uid::of(metadata.uid);
-  present_[uid] = resource;
+  present_[uid] = {resource, namespace_hash(metadata.namespace_)};
   Node now;
   for (const auto& reference : metadata.ownerReferences)
     now.owners.push_back({Uid::of(reference.uid), reference.blockOwnerDeletion.value_or(false)});
@@ -79,14 +90,14 @@ Work Graph::observe(uint32_t resource, const k8s::meta::v1::ObjectMeta& metadata
     auto owner = nodes_.find(was.uid);
     if (owner != nodes_.end() && owner->second.deleting_foreground) work.attempt.push_back(owner->second.uid);
   }
-  // An owner that was never seen: gone, or not seen yet. And one on its way out takes this object with it.
+  // An owner that was never seen, or not where it may be: gone, not seen yet, or none. And one on its way out takes this object with it.
   bool look = false;
   for (const Owner& owner : now.owners) {
     bool fresh =
         std::none_of(before.owners.begin(), before.owners.end(), [&](const Owner& o) { return o.uid == owner.uid; });
     if (!fresh) continue;
     auto node = nodes_.find(owner.uid);
-    look = look || !present_.contains(owner.uid) || (node != nodes_.end() && node->second.deleting_foreground);
+    look = look || !owner_seen(owner.uid, metadata.namespace_) || (node != nodes_.end() && node->second.deleting_foreground);
   }
   if (look) work.attempt.push_back(metadata.uid);
   if (now.deleting_foreground && !before.deleting_foreground) {
@@ -131,7 +142,7 @@ Work Graph::forget(std::string_view uid) {
 Work Graph::keep_only(uint32_t resource, const UidSet& seen) {
   std::vector<Uid> lost;
   for (const auto& [uid, of] : present_) {
-    if (of == resource && !seen.contains(uid)) lost.push_back(uid);
+    if (of.resource == resource && !seen.contains(uid)) lost.push_back(uid);
   }
   Work work;
   for (const Uid& uid : lost) {
@@ -145,7 +156,7 @@ std::vector<std::string> Graph::with_absent_owners() const {
   std::vector<std::string> out;
   for (const auto& [uid, node] : nodes_) {
     bool absent = std::any_of(node.owners.begin(), node.owners.end(),
-                              [&](const Owner& owner) { return !present_.contains(owner.uid); });
+                              [&](const Owner& owner) { return !owner_seen(owner.uid, node.namespace_); });
     if (absent) out.push_back(node.uid);
   }
   return out;

@@ -1,7 +1,9 @@
-// Who owns whom in the whole cluster, kept small: of most objects only the 16 bytes of their uid.
+// Who owns whom in the whole cluster, kept small: of most objects only the 16 bytes of their uid and a hash of their
+// namespace.
 //
 // Pure: watches put in what they see, and get back what has to be looked at. An object is kept with its name only when
-// it has owners, or is being deleted in the foreground or with its dependents orphaned.
+// it has owners, or is being deleted in the foreground or with its dependents orphaned. An owner that lives in another
+// namespace than its dependent is none: such a dependent is handed out to be looked at as if its owner were missing.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -56,7 +58,7 @@ class Graph {
   // After a list of `resource`: whatever is not in `seen` went while nobody watched.
   Work keep_only(uint32_t resource, const UidSet& seen);
 
-  // Objects one of whose owners has not been seen: what the first full view leads to.
+  // Objects one of whose owners has not been seen, or only in another namespace: what the first full view leads to.
   std::vector<std::string> with_absent_owners() const;
   const Node* find(std::string_view uid) const;
   bool present(std::string_view uid) const { return present_.contains(Uid::of(uid)); }
@@ -70,8 +72,14 @@ class Graph {
   Work forget(const Uid& uid);
   void drop_node(const Uid& uid);
   void link(const Uid& dependent, const Node& node);
+  // Whether `owner` has been seen where an object of that namespace may have it.
+  bool owner_seen(const Uid& owner, std::string_view dependent_namespace) const;
 
-  std::unordered_map<Uid, uint32_t, UidHash> present_;  // to its resource
+  struct Seen {
+    uint32_t resource = 0;
+    uint32_t namespace_hash = 0;  // 0: cluster-scoped
+  };
+  std::unordered_map<Uid, Seen, UidHash> present_;
   std::unordered_map<Uid, Node, UidHash> nodes_;
   std::unordered_map<Uid, std::vector<Uid>, UidHash> dependents_;  // owner to dependents
 };

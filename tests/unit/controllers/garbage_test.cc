@@ -53,6 +53,18 @@ TEST(OwnershipGraph, LooksAtDependentsWhenTheirOwnerGoes) {
   EXPECT_EQ(sorted(graph.forget(uid(1)).attempt), (std::vector<std::string>{uid(2), uid(3)}));
 }
 
+TEST(OwnershipGraph, AnOwnerInAnotherNamespaceIsNone) {
+  Graph graph;
+  Meta elsewhere(1), everywhere(2);
+  elsewhere.metadata.namespace_ = "other";
+  everywhere.metadata.namespace_.clear();
+  graph.observe(0, elsewhere.metadata);
+  graph.observe(1, everywhere.metadata);
+  EXPECT_EQ(graph.observe(2, Meta(3).owned_by(1).metadata).attempt, std::vector<std::string>{uid(3)});
+  EXPECT_TRUE(graph.observe(2, Meta(4).owned_by(2).metadata).attempt.empty());
+  EXPECT_EQ(graph.with_absent_owners(), std::vector<std::string>{uid(3)});
+}
+
 TEST(OwnershipGraph, LooksAtAnObjectWhoseOwnerWasNeverSeen) {
   Graph graph;
   EXPECT_EQ(graph.observe(0, Meta(2).owned_by(1).metadata).attempt, std::vector<std::string>{uid(2)});

@@ -69,6 +69,19 @@ std::string connect(const KeyPair& server, net::TlsClientContext::Options option
 
 }  // namespace
 
+TEST(Certificates, NamesLongerThanSixtyFourCharactersStayWhole) {
+  KeyPair ca = *make_ca("test-ca", std::chrono::hours(24));
+  const std::string node = "system:node:" + std::string(253, 'n');
+  KeyPair made = leaf(ca, node.c_str(), Usage::ServerAuth);
+  auto read = parse_certificate(made.certificate_pem);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->subject.common_name, node);
+  net::TlsClientContext::Options options;
+  options.ca_pem = ca.certificate_pem;
+  options.required_common_name = node;
+  EXPECT_EQ(connect(made, options, "server.example"), "ok");
+}
+
 TEST(Certificates, CarryWhatWasAsked) {
   KeyPair ca = *make_ca("test-ca", std::chrono::hours(1));
   auto certificate = parse_certificate(leaf(ca, "somebody", Usage::ClientAuth).certificate_pem);
