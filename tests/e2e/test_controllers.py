@@ -1,4 +1,5 @@
 """Controllers that need no node, or only a made-up one: namespaces, garbage, endpoints, node lifecycle."""
+import concurrent.futures
 import json
 import time
 
@@ -160,11 +161,15 @@ def test_endpoints_without_a_selector_are_mirrored(cluster, namespace):
 def test_two_hundred_and_fifty_endpoints_make_three_slices(cluster, namespace):
     apply(cluster, namespace, obj("v1", "Service", "many", spec={"selector": {"app": "many"}, "ports": [{"port": 80}]}))
     pods = [obj("v1", "Pod", f"p{i}", metadata={"labels": {"app": "many"}}, spec={
-        "nodeName": "made-up", "containers": [{"name": "c", "image": "x"}]}) for i in range(250)]
-    apply(cluster, namespace, *pods)
-    for i in range(250):
+        "nodeName": "held", "containers": [{"name": "c", "image": "x"}]}) for i in range(250)]
+    # Without its Node, a pod is collected as soon as the controller is sure of that.
+    apply(cluster, namespace, obj("v1", "Node", "held"), *pods)
+
+    def write_status(i):
         cluster.kubectl("-n", namespace, "patch", "pod", f"p{i}", "--subresource=status", "--type=merge", "-p", json.dumps(
             {"status": {"phase": "Running", "podIP": f"10.9.0.{i + 1}", "podIPs": [{"ip": f"10.9.0.{i + 1}"}]}}))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(write_status, range(250)))
     cluster.eventually("all of them", lambda: len(addresses(cluster, namespace, "many", ready=False)) == 250)
     assert len(slices(cluster, namespace, "many")) == 3
     before = {s["metadata"]["name"]: s["metadata"]["resourceVersion"] for s in slices(cluster, namespace, "many")}
@@ -173,6 +178,7 @@ def test_two_hundred_and_fifty_endpoints_make_three_slices(cluster, namespace):
     cluster.eventually("one ready", lambda: addresses(cluster, namespace, "many") == ["10.9.0.8"])
     after = {s["metadata"]["name"]: s["metadata"]["resourceVersion"] for s in slices(cluster, namespace, "many")}
     assert sum(before[n] != after[n] for n in before) == 1, "one changed endpoint writes one slice"
+    cluster.kubectl("delete", "node", "held")
 
 
 # ---- nodes ----

@@ -75,7 +75,8 @@ def test_job_deadline_and_failure_policy(cluster, namespace):
 
     def reason(name):
         return [c["reason"] for c in status(cluster, namespace, f"job/{name}").get("conditions", []) if c["type"] == "Failed"]
-    cluster.eventually("the deadline", lambda: reason("slow") == ["DeadlineExceeded"])
+    # Its pod does not listen to SIGTERM, and the Job has failed once that has gone, 30 s later.
+    cluster.eventually("the deadline", lambda: reason("slow") == ["DeadlineExceeded"], timeout=90)
     cluster.eventually("the policy", lambda: reason("picky") == ["PodFailurePolicy"])
 
 
