@@ -155,8 +155,8 @@ Result<void> RotatingFile::open_current() {
 Result<void> RotatingFile::rotate() {
   ::close(fd_);
   fd_ = -1;
-  // A name of its own, and a later one than the last: several are made within a millisecond, and one of them may be tidied away
-  // already, whose name would now be free again.
+  // A name of its own, and a later one than the last: several are made within a millisecond, and one of them may be
+  // tidied away already, whose name would now be free again.
   Timestamp at = std::max(now(), last_rotation_ + std::chrono::milliseconds(1));
   std::string target = backup_path(options_.path, at);
   std::error_code error;

@@ -90,14 +90,16 @@ Work Graph::observe(uint32_t resource, const k8s::meta::v1::ObjectMeta& metadata
     auto owner = nodes_.find(was.uid);
     if (owner != nodes_.end() && owner->second.deleting_foreground) work.attempt.push_back(owner->second.uid);
   }
-  // An owner that was never seen, or not where it may be: gone, not seen yet, or none. And one on its way out takes this object with it.
+  // An owner that was never seen, or not where it may be: gone, not seen yet, or none. And one on its way out takes
+  // this object with it.
   bool look = false;
   for (const Owner& owner : now.owners) {
     bool fresh =
         std::none_of(before.owners.begin(), before.owners.end(), [&](const Owner& o) { return o.uid == owner.uid; });
     if (!fresh) continue;
     auto node = nodes_.find(owner.uid);
-    look = look || !owner_seen(owner.uid, metadata.namespace_) || (node != nodes_.end() && node->second.deleting_foreground);
+    look = look || !owner_seen(owner.uid, metadata.namespace_) ||
+           (node != nodes_.end() && node->second.deleting_foreground);
   }
   if (look) work.attempt.push_back(metadata.uid);
   if (now.deleting_foreground && !before.deleting_foreground) {
