@@ -46,6 +46,7 @@ LogLevel log_level(const std::string& name) {
 int run(int argc, char** argv) {
   CLI::App program{"Redoubt: Kubernetes in C++ for networks you can't trust"};
   program.require_subcommand(1);
+  program.fallthrough();  // the options of all commands may stand behind the command, too
   std::string level = "info";
   program.add_option("--log-level", level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));

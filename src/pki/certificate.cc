@@ -293,6 +293,11 @@ class TrustBundleImpl : public TrustBundle {
         return unauthorized("x509: certificate has expired or is not yet valid");
       case X509_V_ERR_INVALID_PURPOSE:
         return unauthorized("x509: certificate specifies an incompatible key usage");
+      case X509_V_ERR_EE_KEY_TOO_SMALL:
+      case X509_V_ERR_CA_KEY_TOO_SMALL:
+        return unauthorized("x509: a key of the certificate's chain is too weak");
+      case X509_V_ERR_CA_MD_TOO_WEAK:
+        return unauthorized("x509: certificate is signed over a digest that is too weak");
       default:
         return unauthorized("x509: certificate signed by unknown authority");
     }

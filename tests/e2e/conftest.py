@@ -9,7 +9,6 @@ import pytest
 
 # Written, but not yet seen to pass on this tree: they are reported as expected failures, with why, until they are.
 NOT_YET = {
-    "test_rotation.py": "its two loads shared one file of the administrator's; mended, not run since",
 }
 
 

@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 REDOUBT = Path(os.environ.get("REDOUBT_BINARY") or ROOT / "build" / os.environ.get("REDOUBT_PRESET", "release") / "redoubt")
 
@@ -142,8 +144,7 @@ class Server:
 
     def admin(self):
         """The administrator, by the kubeconfig as it is now."""
-        config = json.loads(subprocess.run(["kubectl", "--kubeconfig", str(self.kubeconfig), "config", "view", "--raw", "-o", "json"],
-                                           text=True, capture_output=True, check=True).stdout)
+        config = yaml.safe_load(self.kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         # A file of the call's own: loads in several threads ask at once.
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix="admin-", suffix=".pem") as pem:

@@ -11,7 +11,7 @@ from servers import REDOUBT, Server, eventually, free_port
 
 # Seconds. Twenty rotations of certificates that live a minute take a quarter of an hour; shorter ones ask more of the program, and less of
 # whoever waits. Long enough that a busy machine still answers a request within the last tenth of it.
-LIFE = int(os.environ.get("REDOUBT_CERTIFICATE_SECONDS", "16"))
+LIFE = int(os.environ.get("REDOUBT_CERTIFICATE_SECONDS", "20"))
 
 
 def address_of_this_machine():

@@ -11,7 +11,8 @@ DENIED = (401, 403)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("stolen")) as running:
+    folder = tmp_path_factory.mktemp("stolen")
+    with Server(folder, "--audit-log-path", str(folder / "audit.log")) as running:
         for name in ("stolen", "other"):
             running.join(name)
             node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
@@ -29,9 +30,34 @@ def server(tmp_path_factory):
         yield running
 
 
+class Thief:
+    """The stolen credential. Whatever it is refused must be in the audit log, under its name and with what was asked."""
+
+    def __init__(self, server):
+        self.caller, self.audit, self.read = server.node("stolen"), server.folder / "audit.log", 0
+
+    def request(self, method, path, body=None, **options):
+        answer = self.caller.request(method, path, body, **options)
+        events = self.events()
+        if answer.status == 403:
+            found = [e for e in events if e["requestURI"] == path and e["user"]["username"] == "system:node:stolen"]
+            assert found, f"{method} {path} is not in the audit log"
+            assert found[-1]["responseStatus"]["code"] == 403 and found[-1]["sourceIPs"] == ["127.0.0.1"], found[-1]
+        return answer
+
+    def events(self):
+        """What was recorded since the last call: an answer leaves after its event was written."""
+        with open(self.audit) as log:
+            log.seek(self.read)
+            text = log.read()
+        whole = text[:text.rfind("\n") + 1]
+        self.read += len(whole.encode())
+        return [json.loads(line) for line in whole.splitlines()]
+
+
 @pytest.fixture(scope="module")
 def thief(server):
-    return server.node("stolen")
+    return Thief(server)
 
 
 def test_what_is_the_nodes_own_works(server, thief):

@@ -295,7 +295,11 @@ Result<Policy> parse_policy(std::string_view text) {
 }
 
 const Policy& default_policy() {
-  static const Policy policy = *parse_policy(kDefaultPolicy);
+  static const Policy policy = [] {
+    Policy made = *parse_policy(kDefaultPolicy);
+    made.record_refusals = true;
+    return made;
+  }();
   return policy;
 }
 
@@ -309,11 +313,12 @@ Verdict evaluate(const Policy& policy, const Subject& subject) {
   for (const Rule& rule : policy.rules) {
     Naming naming = matches(rule, subject);
     if (naming == Naming::No) continue;
-    Verdict verdict{rule.level, rule.omit_stages, rule.omit_managed_fields, false};
+    Verdict verdict{rule.level, rule.omit_stages, rule.omit_managed_fields};
+    verdict.when_refused = policy.record_refusals && rule.level == Level::None;
     verdict.bodies_withheld = rule.level >= Level::Request && naming != Naming::Exact && carries_secrets(subject);
     return verdict;
   }
-  return {Level::None, policy.omit_stages, policy.omit_managed_fields, false};
+  return {Level::None, policy.omit_stages, policy.omit_managed_fields, false, policy.record_refusals};
 }
 
 }  // namespace redoubt::apiserver::audit

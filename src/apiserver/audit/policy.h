@@ -49,6 +49,9 @@ struct Policy {
   std::vector<Rule> rules;
   StageSet omit_stages;
   bool omit_managed_fields = false;
+  // Not in upstream's language, whose rules can't see an answer: what no rule records is recorded all the same, at
+  // Metadata, when it was refused (403). The default policy says so.
+  bool record_refusals = false;
 };
 
 // What a rule looks at. Views: good as long as the request is.
@@ -66,6 +69,8 @@ struct Verdict {
   bool omit_managed_fields = false;
   // The level asks for bodies, but this resource carries secrets and the rule did not name it: they stay out.
   bool bodies_withheld = false;
+  // Nothing is recorded, unless the answer is 403: Metadata then.
+  bool when_refused = false;
 };
 
 // Reads a policy file (YAML or JSON). Unlike upstream, which falls back to ignoring what it does not know, an unknown

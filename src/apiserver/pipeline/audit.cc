@@ -197,6 +197,7 @@ Task<void> AuditTrail::finish(std::exception_ptr thrown) {
 
 Task<Result<void>> AuditTrail::send(int status, net::Headers headers, BytesList body) {
   code_ = status;
+  if (status == 403 && verdict_.when_refused) verdict_.level = Level::Metadata;
   headers.add("audit-id", std::string(audit_id()));
   if (!authenticated_ && status == 401) {
     refused_at_the_door();

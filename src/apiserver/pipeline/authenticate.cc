@@ -8,8 +8,13 @@ namespace {
 Result<void> take(Services& s, Context& c, Result<Authentication> answer) {
   if (!answer) {
     // Why is for the log only: an answer would tell a guesser how far they came.
-    log_debug("authentication failed", {{"from", c.request.connection ? c.request.connection->remote_address : ""},
-                                        {"error", answer.error().message()}});
+    const std::string from = c.request.connection ? c.request.connection->remote_address : "";
+    if (auto left_out = s.failed_authentications.take()) {
+      log_warning("authentication failed",
+                  {{"from", from}, {"error", answer.error().message()}, {"others_not_logged", *left_out}});
+    } else {
+      log_debug("authentication failed", {{"from", from}, {"error", answer.error().message()}});
+    }
     return unauthorized();
   }
   c.user = std::move(answer->user);

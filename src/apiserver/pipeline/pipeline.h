@@ -17,6 +17,7 @@
 #include "apiserver/reviews.h"
 #include "apiserver/service_ips.h"
 #include "apiserver/subresources.h"
+#include "base/log_allowance.h"
 
 namespace redoubt::apiserver::pipeline {
 
@@ -27,7 +28,8 @@ struct Services {
   std::unique_ptr<Authenticator> authenticator;
   std::unique_ptr<Authorizer> authorizer;
   std::unique_ptr<Admission> admission;
-  SeenAddresses seen_addresses;  // of nodes
+  SeenAddresses seen_addresses;                // of nodes
+  LogAllowance failed_authentications{20, 1};  // lines about them: twenty at once, then one a second
   std::unique_ptr<ServiceIps> service_ips;
   std::unique_ptr<Rest> rest;
   std::unique_ptr<Reviews> reviews;

@@ -175,3 +175,12 @@ TEST(AuditPolicy, TheDefaultRecordsWritesAndReadsOfSecretsButNoNoise) {
   EXPECT_EQ(level(&person, "create", "authorization.k8s.io", "selfsubjectaccessreviews"), Level::None);
   EXPECT_EQ(evaluate(policy, path(&person, "/readyz")).level, Level::None);
 }
+
+TEST(AuditPolicy, TheDefaultRecordsEveryRefusalAndAPolicyOfOnesOwnOnlyWhatItSays) {
+  UserInfo node = user_of("system:node:n1", {"system:nodes"});
+  Subject lease{&node, "update", true, "coordination.k8s.io", "leases", {}, "kube-node-lease", "n2", {}};
+  EXPECT_TRUE(evaluate(default_policy(), pods(&node)).when_refused);  // no rule matches
+  EXPECT_TRUE(evaluate(default_policy(), lease).when_refused);        // a rule says None
+  EXPECT_FALSE(evaluate(policy_of("rules: [{level: None, verbs: [get]}]\n"), pods(&node)).when_refused);
+  EXPECT_FALSE(evaluate(policy_of("rules: [{level: None, verbs: [put]}]\n"), pods(&node)).when_refused);
+}
