@@ -122,7 +122,9 @@ Result<UserInfo> OidcAuthenticator::accept(const std::string& digest, const std:
   Timestamp present = now();
   RD_TRYV(check_claims(issuer_, *claims, present));
   RD_TRY(UserInfo user, user_of_claims(issuer_, *claims));
-  auto until = Clock::now() + std::min<std::chrono::nanoseconds>(kRemembered, expiry_of(*claims) - present);
+  // In microseconds: an expiry may be centuries away.
+  auto left = std::min<std::chrono::microseconds>(kRemembered, expiry_of(*claims) - present);
+  auto until = Clock::now() + left;
   std::lock_guard lock(mutex_);
   if (known_.size() >= kMaxVerifiedTokens) known_.clear();
   known_.insert_or_assign(digest, Known{user, until});

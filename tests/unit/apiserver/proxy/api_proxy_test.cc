@@ -87,7 +87,8 @@ struct World {
 
   explicit World(ProxyPolicy p = {}) : policy(p) {
     schema::Arena arena;
-    auto table = *schema::parse_json(file("proxy_urls.json"), arena);
+    std::string text = file("proxy_urls.json");  // values point into it
+    auto table = *schema::parse_json(text, arena);
     for (auto resource : {"minions", "pods", "services/specs"}) {
       for (const auto& object : schema::items(table.get({"objects", resource})))
         objects[{resource, std::string(object.get({"metadata", "name"}).as_string())}] =
