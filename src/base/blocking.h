@@ -13,6 +13,10 @@ namespace redoubt {
 // Queues `work` on the blocking pool (four threads, started on first use). Any thread.
 void post_blocking(std::function<void()> work);
 
+// Waits until the pool has nothing queued and nothing running. Whoever is about to destroy a loop calls it: a job wakes
+// its loop as the last thing it does, and the loop must be there until that has returned. Not from the pool's threads.
+void wait_for_blocking();
+
 // Suspends until `work()` has run on the blocking pool, and returns its value on the caller's loop. `work` is moved
 // there: it must not touch anything that belongs to a loop. Not cancellable: it always waits for the end. Exceptions of
 // `work` are rethrown here.

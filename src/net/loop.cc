@@ -4,6 +4,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 
+#include "base/blocking.h"
 #include "base/log.h"
 
 namespace redoubt::net {
@@ -23,6 +24,7 @@ LoopPool::LoopPool(size_t count, const char* name) {
 
 LoopPool::~LoopPool() {
   stop();
+  wait_for_blocking();
 }
 
 void LoopPool::stop() {
@@ -37,6 +39,7 @@ void run_until_done(std::function<Task<void>()> task) {
   Scope scope(loop.get_executor(), "main");
   scope.spawn(task());
   loop.run();
+  wait_for_blocking();
 }
 
 }  // namespace redoubt::net

@@ -18,6 +18,7 @@ void run(std::function<Task<void>(Executor)> body) {
   Scope scope(loop.get_executor(), "test");
   scope.spawn(body(loop.get_executor()));
   loop.run();
+  wait_for_blocking();
 }
 
 Task<void> wait_for_ever(bool& ended) {

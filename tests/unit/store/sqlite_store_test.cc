@@ -58,7 +58,9 @@ Write delete_of(std::string key) {
 }
 
 void run(std::function<Task<void>(Executor)> body) {
-  boost::asio::io_context loop(1);
+  // One for all, longer there than the committer's thread, which may still be waking it when the task has ended.
+  static boost::asio::io_context loop(1);
+  loop.restart();
   Scope scope(loop.get_executor(), "test");
   scope.spawn(body(loop.get_executor()));
   loop.run();

@@ -123,7 +123,7 @@ class Tunnels {
 
   Task<Result<std::string>> ask(std::string host, uint16_t port, std::string text, PathId path = PathId::ApiserverPod,
                                 std::string node = "a") {
-    RD_CO_TRY(auto stream, co_await server->dial(path, {node, {host, port}}, {.timeout = 2s}));
+    RD_CO_TRY(auto stream, co_await server->dial(path, {node, {host, port}}, {.timeout = 10s}));
     BytesList pieces;
     pieces.push_back(Bytes::copy(text));
     RD_CO_TRYV(co_await stream->write(std::move(pieces)));
