@@ -1,22 +1,18 @@
 """Every way to come in, and every question about who one is and what one may: asked of a running server over HTTPS."""
 import base64
-import datetime
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from authorities import Authority
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from servers import Caller, Server, eventually, make_request
 
-PEM = serialization.Encoding.PEM
 WHO = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 REVIEWS = "/apis/authentication.k8s.io/v1"
 
@@ -27,36 +23,6 @@ def url64(data):
 
 def from64(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-class Authority:
-    def __init__(self, folder, name):
-        self.folder, self.key = folder, ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.pem = self._sign(self.name, self.key, [x509.BasicConstraints(ca=True, path_length=None)]).public_bytes(PEM).decode()
-        self.file = folder / f"{name}.crt"
-        self.file.write_text(self.pem)
-
-    def _sign(self, subject, key, extensions):
-        now = datetime.datetime.utcnow()
-        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
-                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(minutes=1))
-                   .not_valid_after(now + datetime.timedelta(hours=1)))
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        return builder.sign(self.key, hashes.SHA256())
-
-    def leaf(self, name, groups=(), server=False):
-        """A file with certificate and key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([*(x509.NameAttribute(NameOID.ORGANIZATION_NAME, g) for g in groups), x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        extensions = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH])]
-        if server:
-            extensions.append(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]))
-        path = self.folder / f"{name}.pem"
-        path.write_bytes(self._sign(subject, key, extensions).public_bytes(PEM) + key.private_bytes(
-            PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        return str(path)
 
 
 class Outside:
@@ -102,7 +68,7 @@ class Outside:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(authority.leaf("outside", server=True))
+        context.load_cert_chain(authority.leaf("outside", addresses=["127.0.0.1"]))
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
