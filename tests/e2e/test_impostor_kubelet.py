@@ -3,6 +3,7 @@ import http.server
 import json
 import re
 import socket
+import socketserver
 import ssl
 import threading
 
@@ -44,6 +45,11 @@ class Kubelet:
         context.verify_mode = ssl.CERT_REQUIRED
 
         class Quiet(http.server.ThreadingHTTPServer):
+            def server_bind(self):
+                """Without asking a name server for its own name."""
+                socketserver.TCPServer.server_bind(self)
+                self.server_name, self.server_port = self.server_address[:2]
+
             def handle_error(self, *_):
                 """A client that leaves in the middle of the handshake is what is wanted."""
 
