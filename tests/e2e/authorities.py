@@ -13,7 +13,7 @@ PEM = serialization.Encoding.PEM
 class Authority:
     """Made anew; or, with `pki`, the cluster's authority of that name."""
 
-    def __init__(self, folder, name, pki=None):
+    def __init__(self, folder, name, pki=None, serial=None):
         self.folder = folder
         if pki:
             self.pem = (pki / f"{name}.crt").read_text()
@@ -22,14 +22,14 @@ class Authority:
             return
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.pem = self._sign(self.name, self.key, [x509.BasicConstraints(ca=True, path_length=None)]).public_bytes(PEM).decode()
+        self.pem = self._sign(self.name, self.key, [x509.BasicConstraints(ca=True, path_length=None)], serial=serial).public_bytes(PEM).decode()
         self.file = folder / f"{name}.crt"
         self.file.write_text(self.pem)
 
-    def _sign(self, subject, key, extensions, starts=-60, ends=3600):
+    def _sign(self, subject, key, extensions, starts=-60, ends=3600, serial=None):
         now = datetime.datetime.utcnow()
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
-                   .serial_number(x509.random_serial_number()).not_valid_before(now + datetime.timedelta(seconds=starts))
+                   .serial_number(serial or x509.random_serial_number()).not_valid_before(now + datetime.timedelta(seconds=starts))
                    .not_valid_after(now + datetime.timedelta(seconds=ends)))
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))

@@ -5,12 +5,17 @@ import hmac
 import json
 import os
 import re
+import socket
 import ssl
 import stat
 import subprocess
+import threading
 import time
+from pathlib import Path
 
 import pytest
+from authorities import Authority
+from cryptography import x509
 from servers import Caller, Server, eventually, free_port, redoubt
 
 
@@ -92,6 +97,41 @@ def test_wrong_hash(server):
     said = refused(server.join("n-hash", line=line, check=False))
     assert "--discovery-token-ca-cert-hash" in said and "Nothing was sent" in said
     assert not (server.folder / "n-hash" / "kubelet" / "pki" / "kubelet-client-current.pem").exists()
+
+
+@pytest.mark.parametrize("shows", ["its own authority", "the real authority behind its own certificate", "an authority of the same name and serial"])
+def test_an_impostor_is_told_nothing(server, tmp_path, shows):
+    real = server.data / "pki" / "ca.crt"
+    forged = Authority(tmp_path, "kubernetes", serial=x509.load_pem_x509_certificate(real.read_bytes()).serial_number)
+    chain = Path(forged.leaf("kube-apiserver", addresses=["127.0.0.1"])).read_text()
+    chain += {"its own authority": "", "the real authority behind its own certificate": real.read_text(),
+              "an authority of the same name and serial": forged.pem}[shows]
+    (tmp_path / "shown.pem").write_text(chain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "shown.pem")
+    heard = []
+
+    def impostor(listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+                connection.settimeout(5)
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    heard.append(tls.recv(65536))
+            except ssl.SSLError as refusal:
+                heard.append(str(refusal))
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=impostor, args=(listener,), daemon=True).start()
+        line = server.join_line()
+        line[0] = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        said = refused(server.join("n-lured", line=line, check=False))
+    assert "--discovery-token-ca-cert-hash" in said or "could not be verified" in said
+    # It heard a refusal in the handshake, and no byte of a request: no token, no key.
+    assert heard and all(isinstance(h, str) or h == b"" for h in heard), heard
+    assert not (server.folder / "n-lured" / "kubelet" / "pki" / "kubelet-client-current.pem").exists()
 
 
 def test_malformed_token_and_hash(server):
@@ -199,8 +239,6 @@ def test_tls_sessions_are_resumed(server):
     if not pem.exists():
         server.join("n-line")
     context.load_cert_chain(str(pem))
-    import socket
-
     def ask(session):
         with socket.create_connection(("127.0.0.1", server.port)) as raw, context.wrap_socket(raw, server_hostname="localhost", session=session) as tls:
             tls.sendall(b"GET /api/v1/services HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
