@@ -153,11 +153,11 @@ class Server:
             return Caller(("127.0.0.1", self.port), base64.b64decode(cluster["certificate-authority-data"]).decode(), pem.name)
 
     def token(self, *flags):
-        return self.redoubt("token", "create", *flags).stdout.strip()
+        return self.redoubt("token", "create", "--print-join-command=false", *flags).stdout.strip()
 
     def join_line(self, *flags):
         """The words of the line that `token create` prints, its address replaced by the one that the test reaches."""
-        words = self.redoubt("token", "create", "--print-join-command", *flags).stdout.split()
+        words = self.redoubt("token", "create", *flags).stdout.split()
         assert words[:2] == ["redoubt", "join"], words
         return [self.url, *words[3:]]
 

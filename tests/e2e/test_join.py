@@ -32,12 +32,15 @@ def refused(result):
 
 
 def test_create_prints_one_line_that_a_node_runs(server):
-    line = server.redoubt("token", "create", "--print-join-command").stdout
+    line = server.redoubt("token", "create").stdout
     assert re.fullmatch(r"redoubt join https://\S+:\d+ --token [a-z0-9]{6}\.[a-z0-9]{16} --discovery-token-ca-cert-hash sha256:[0-9a-f]{64}\n", line)
     ca = server.data / "pki" / "ca.crt"
     der = subprocess.run(["openssl", "x509", "-in", str(ca), "-pubkey", "-noout"], capture_output=True, check=True).stdout
     der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=der, capture_output=True, check=True).stdout
     assert hashlib.sha256(der).hexdigest() in line
+    # As kubeadm has it: the line when asked for, and the token alone.
+    assert server.redoubt("token", "create", "--print-join-command").stdout.startswith("redoubt join ")
+    assert re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}\n", server.redoubt("token", "create", "--print-join-command=false").stdout)
     folder = server.join("n-line")
     pem = folder / "kubelet" / "pki" / "kubelet-client-current.pem"
     assert stat.S_IMODE(pem.stat().st_mode) == 0o600

@@ -22,7 +22,7 @@ struct TokenCommand {
   std::string token;  // create: "id.secret"
   std::string ttl_text;
   BootstrapTokenOptions options;
-  bool print_join_command = false;
+  bool print_join_command = true;
   std::string output;
   std::vector<std::string> names;  // delete
 };
@@ -147,7 +147,7 @@ Command make_token_command(CLI::App& program) {
   command->require_subcommand(1);
   auto c = std::make_shared<TokenCommand>();
   add_admin_flags(*command, c->kubeconfig, c->data_dir);
-  CLI::App* creates = command->add_subcommand("create", "make a token and print it, or the line that a node runs");
+  CLI::App* creates = command->add_subcommand("create", "make a token and print the line that a node runs");
   creates->add_option("token", c->token, "the token; default: a random one");
   creates->add_option("--ttl", c->ttl_text, "how long it lives; 0 is for ever")->default_str("24h0m0s");
   creates->add_option("--usages", c->options.usages, "what it is for")->delimiter(',')->capture_default_str();
@@ -155,7 +155,10 @@ Command make_token_command(CLI::App& program) {
       ->delimiter(',')
       ->capture_default_str();
   creates->add_option("--description", c->options.description, "for people");
-  creates->add_flag("--print-join-command", c->print_join_command, "print the whole line that a node runs");
+  creates
+      ->add_flag("--print-join-command,!--no-print-join-command", c->print_join_command,
+                 "the whole line that a node runs; false: the token alone, as kubeadm prints it")
+      ->default_str("true");
   creates->add_option("-o,--output", c->output, "text or json")->check(CLI::IsMember({"text", "json"}));
   CLI::App* lists = command->add_subcommand("list", "the tokens there are");
   lists->add_option("-o,--output", c->output, "text or json")->check(CLI::IsMember({"text", "json"}));
