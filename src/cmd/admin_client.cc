@@ -16,8 +16,7 @@ void add_admin_flags(CLI::App& command, std::string& kubeconfig, std::string& da
   command.add_option("--data-dir", data_dir, "the server's data folder")->capture_default_str();
 }
 
-Result<void> with_admin(const std::string& kubeconfig, const std::string& data_dir,
-                        std::function<Task<Result<void>>(client::Client& api)> work) {
+Result<client::Config> load_admin(const std::string& kubeconfig, const std::string& data_dir) {
   const char* environment = std::getenv("KUBECONFIG");
   std::string path = !kubeconfig.empty()                                ? kubeconfig
                      : environment != nullptr && environment[0] != '\0' ? std::string(environment)
@@ -27,6 +26,13 @@ Result<void> with_admin(const std::string& kubeconfig, const std::string& data_d
     return Error(config.error().with_context(
         "no administrator's kubeconfig (run this on the server, or name one with --kubeconfig)"));
   config->user_agent = "redoubt/cli";
+  return config;
+}
+
+Result<void> with_admin(const std::string& kubeconfig, const std::string& data_dir,
+                        std::function<Task<Result<void>>(client::Client& api)> work) {
+  auto config = load_admin(kubeconfig, data_dir);
+  if (!config) return Error(config.error());
   Result<void> outcome;
   net::run_until_done([&]() -> Task<void> {
     return

@@ -12,14 +12,18 @@ class App;
 }
 namespace redoubt::client {
 class Client;
-}
+struct Config;
+}  // namespace redoubt::client
 
 namespace redoubt::cmd {
 
 // --kubeconfig and --data-dir.
 void add_admin_flags(CLI::App& command, std::string& kubeconfig, std::string& data_dir);
 
-// Runs `work` with a client: of `kubeconfig`, else of $KUBECONFIG, else of DATA_DIR/admin.kubeconfig. Blocking.
+// Where and who the administrator is: by `kubeconfig`, else $KUBECONFIG, else DATA_DIR/admin.kubeconfig.
+Result<client::Config> load_admin(const std::string& kubeconfig, const std::string& data_dir);
+
+// Runs `work` with a client: of load_admin(). Blocking.
 Result<void> with_admin(const std::string& kubeconfig, const std::string& data_dir,
                         std::function<Task<Result<void>>(client::Client& api)> work);
 

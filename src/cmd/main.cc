@@ -57,13 +57,19 @@ int run(int argc, char** argv) {
       make_join_command(program),
       make_token_command(program),
       make_certs_command(program),
+      make_paths_command(program),
+      make_check_command(program),
       make_reset_command(program),
       make_version_command(program),
       make_konnectivity_server_command(program),
       make_konnectivity_agent_command(program),
       make_kube_proxy_command(program),
   };
-  CLI11_PARSE(program, argc, argv);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return program.exit(e) == 0 ? 0 : 2;  // usage
+  }
   block_signals();
   set_log_level(log_level(level));
   for (Command& command : commands) {

@@ -27,6 +27,8 @@ Command make_kube_proxy_command(CLI::App& program);
 Command make_join_command(CLI::App& program);
 Command make_token_command(CLI::App& program);
 Command make_certs_command(CLI::App& program);
+Command make_paths_command(CLI::App& program);
+Command make_check_command(CLI::App& program);
 Command make_reset_command(CLI::App& program);
 Command make_version_command(CLI::App& program);
 
