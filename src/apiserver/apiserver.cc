@@ -15,6 +15,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(ApiServerOptions options) {
   s.admission = std::make_unique<Admission>(*s.options.store, *s.authorizer);
   RD_TRY(s.service_ips, ServiceIps::make(*s.options.store, s.options.service_cluster_ip_range));
   s.rest = std::make_unique<Rest>(*s.options.store, *s.authorizer, *s.admission, *s.service_ips);
+  if (s.options.dialer != nullptr) {
+    s.webhooks = std::make_unique<AdmissionWebhooks>(*s.options.dialer, *s.options.store);
+    s.rest->use(s.webhooks.get());
+  }
   s.reviews = std::make_unique<Reviews>(*s.rest, *s.authenticator, *s.authorizer);
   s.subresources = std::make_unique<Subresources>(*s.rest, s.options.connect);
   return out;
@@ -24,6 +28,10 @@ net::Handler ApiServer::handler() {
   return [state = state_.get()](net::Request request, net::Responder& responder) {
     return pipeline::serve(*state, std::move(request), responder);
   };
+}
+
+void ApiServer::clear() {
+  if (state_->webhooks) state_->webhooks->clear();
 }
 
 std::string ApiServer::service_ip() const {

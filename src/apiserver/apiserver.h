@@ -9,6 +9,7 @@
 #include "apiserver/auth/authorizer.h"
 #include "apiserver/connect.h"
 #include "apiserver/rest.h"
+#include "egress/dialer.h"
 #include "net/http.h"
 
 namespace redoubt::apiserver {
@@ -35,6 +36,7 @@ struct ApiServerOptions {
   // Further checks of /livez, /readyz and /healthz, by name. Any thread.
   std::vector<std::pair<std::string, std::function<Result<void>()>>> health_checks;
   audit::Auditor* auditor = nullptr;  // null: nothing is audited
+  egress::Dialer* dialer = nullptr;   // to admission webhooks; null: none are called
   ConnectHandler* connect = nullptr;  // null: such requests answer 503
   TunnelHandler* tunnels = nullptr;   // null: nodes' tunnels get a 404
 };
@@ -49,6 +51,8 @@ class ApiServer {
   // Makes what every cluster has: namespaces, RBAC's default policy, priority classes, the `kubernetes` Service. Before
   // /readyz is ok.
   Task<Result<void>> bootstrap();
+  // Drops kept connections towards the cluster: after the loops have stopped and before they are gone.
+  void clear();
   std::string service_ip() const;
   const Authenticator& authenticator() const;
   // On the loop of the options: ends what the server itself runs there. Before the loops stop.

@@ -20,6 +20,8 @@ namespace redoubt::apiserver {
 inline constexpr size_t kMaxBodyBytes = 3 * 1024 * 1024;  // upstream's limit of a request
 inline constexpr size_t kWatchBatch = 128;
 
+class AdmissionWebhooks;
+
 class Rest {
  public:
   Rest(store::Store& store, const Authorizer& authorizer, Admission& admission, ServiceIps& service_ips)
@@ -34,7 +36,12 @@ class Rest {
   Task<void> remove(Context& context);
   Task<void> remove_collection(Context& context);
 
+  // Asks webhooks too, from now on. Null: none. Before the first request.
+  void use(AdmissionWebhooks* webhooks) { webhooks_ = webhooks; }
+
   // ---- for subresources and start-up ----
+  // Webhooks on a CONNECT: the request's parameters are the object.
+  Task<Result<void>> admit_connect(Context& context);
   // Reads and decodes the body as the resource's type; checks apiVersion and kind; honours fieldValidation.
   Task<Result<Value>> read_object(Context& context, const schema::Type& type, std::string_view api_version,
                                   std::string_view kind);
@@ -70,6 +77,7 @@ class Rest {
   const Authorizer& authorizer_;
   Admission& admission_;
   ServiceIps& service_ips_;
+  AdmissionWebhooks* webhooks_ = nullptr;
 };
 
 Status commit_status(const store::CommitError& error, const GroupResource& resource, std::string_view name);

@@ -1,5 +1,6 @@
 #include "apiserver/conversion.h"
 #include "apiserver/rest.h"
+#include "apiserver/webhook/admission_webhooks.h"
 
 namespace redoubt::apiserver {
 
@@ -109,6 +110,17 @@ Task<Result<store::ObjectPtr>> Rest::delete_object(Context& c, const store::Obje
     if (!parsed) co_return Error(parsed.error());
     Value object = *parsed;
     RD_CO_TRYV(admission_.validate_delete(c, object));
+    if (webhooks_ != nullptr) {
+      Value shown = object;
+      if (c.resource->storage_version != c.resource->version) {
+        shown = object.clone(c.arena);
+        RD_CO_TRYV(convert_from_stored(shown, *c.resource, c.arena));
+      }
+      AdmissionWebhooks::Change change{"DELETE", shown, dry_run(c, options)};
+      Value none;
+      RD_CO_TRYV(co_await webhooks_->mutate(c, change, none));
+      RD_CO_TRYV(co_await webhooks_->validate(c, change, none));
+    }
     DeletePlan how = plan(c, object, options);
     if (dry_run(c, options)) co_return current;
     store::Write write;

@@ -1,5 +1,6 @@
 #include "apiserver/conversion.h"
 #include "apiserver/rest.h"
+#include "apiserver/webhook/admission_webhooks.h"
 #include "base/random.h"
 #include "schema/patch.h"
 
@@ -154,27 +155,37 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
   if (has_status(resource)) object.erase("status");
   if (!generated && !metadata.get({"name"}).as_string().empty()) c.info.name = metadata.get({"name"}).as_string();
   RD_CO_TRYV(admission_.mutate_create(c, object));
+  if (webhooks_ != nullptr) RD_CO_TRYV(co_await webhooks_->mutate(c, {"CREATE", {}, dry_run(c)}, object));
+  Value& meta = object.object_at(arena, "metadata");  // webhooks may have made another object
   if (!resource.storage_version.empty() && resource.storage_version != resource.version)
     RD_CO_TRYV(convert_to_stored(object, resource, arena));
   if (hooks.defaults != nullptr) hooks.defaults(object, arena);
   if (hooks.prepare_create != nullptr) hooks.prepare_create(object, arena);
-  if (hooks.spec_bumps_generation && object.has("spec")) metadata.set(arena, "generation", Value::integer(1));
-  metadata.set(arena, "creationTimestamp", now_value(arena));
+  if (hooks.spec_bumps_generation && object.has("spec")) meta.set(arena, "generation", Value::integer(1));
+  meta.set(arena, "creationTimestamp", now_value(arena));
   for (int attempt = 0;; ++attempt) {
-    metadata.set(arena, "uid", Value::string(arena.copy(random_uuid())));
+    meta.set(arena, "uid", Value::string(arena.copy(random_uuid())));
     if (generated) {
       // At most 63 characters with what is appended, as upstream cuts it.
-      metadata.set(arena, "name", Value::string(arena.copy(std::string(generate.substr(0, 58)) + random_suffix())));
+      meta.set(arena, "name", Value::string(arena.copy(std::string(generate.substr(0, 58)) + random_suffix())));
     }
     if (hooks.identify != nullptr) hooks.identify(object, arena);
     Causes causes;
     validate_metadata(object, resource, hooks, causes);
     if (hooks.validate != nullptr) hooks.validate(object, causes);
-    std::string name(metadata.get({"name"}).as_string());
+    std::string name(meta.get({"name"}).as_string());
     if (!causes.empty()) co_return invalid(resource.group, resource.kind, name, std::move(causes));
     auto admitted = admission_.validate(c, object, Value());
     if (!admitted.is_here()) admitted = co_await admitted.task();
     RD_CO_TRYV(admitted.value());
+    if (webhooks_ != nullptr) {
+      Value shown = object;
+      if (!resource.storage_version.empty() && resource.storage_version != resource.version) {
+        shown = object.clone(arena);
+        RD_CO_TRYV(convert_from_stored(shown, resource, arena));
+      }
+      RD_CO_TRYV(co_await webhooks_->validate(c, {"CREATE", {}, dry_run(c)}, shown));
+    }
     ServiceIps::Reservation reservation;
     if (resource.name == "services" && resource.group.empty()) {
       // What exists holds its address already: that it exists is the better answer.
@@ -337,6 +348,11 @@ Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<voi
     Value object = old.clone(c.arena);
     object.object_at(c.arena, "metadata").erase("resourceVersion");
     if (auto changed = change(object, old); !changed) co_return Error(changed.error());
+    // Of the other subresources the object is another one than what is stored.
+    const std::string& part = c.info.subresource;
+    bool asks =
+        webhooks_ != nullptr && (part.empty() || part == "status" || part == "ephemeralcontainers" || part == "resize");
+    if (asks) RD_CO_TRYV(co_await webhooks_->mutate(c, {"UPDATE", old, dry_run(c)}, object));
     // A change that brings a version of its own is not tried again.
     bool pinned = !object.get({"metadata", "resourceVersion"}).as_string().empty();
     auto prepared = prepare_update(c, object, current, old, status_only);
@@ -351,6 +367,7 @@ Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<voi
     auto admitted = admission_.validate(c, object, old);
     if (!admitted.is_here()) admitted = co_await admitted.task();
     RD_CO_TRYV(admitted.value());
+    if (asks) RD_CO_TRYV(co_await webhooks_->validate(c, {"UPDATE", old, dry_run(c)}, object));
     auto written = co_await write_update(c, std::move(*prepared), current);
     if (written || !written.error().is("Conflict") || pinned || attempt >= kConflictRetries) co_return written;
   }

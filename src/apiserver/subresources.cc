@@ -255,6 +255,7 @@ Task<void> Subresources::replace_part(Context& c) {
 Task<void> Subresources::connect(Context& c) {
   if (connect_ == nullptr)
     co_return co_await send_status(c, service_unavailable("this server has no way to the nodes").error());
+  if (auto ok = co_await rest_.admit_connect(c); !ok) co_return co_await send_status(c, ok.error());
   // A proxy's name may carry a scheme and a port: the handler finds the object.
   if (c.info.subresource == "proxy") co_return co_await connect_->connect(c, {});
   auto loaded = rest_.load(c);

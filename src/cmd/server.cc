@@ -144,6 +144,7 @@ class ServerImpl : public Server {
     api.loop = loops_->executor(0);
     RD_TRY(connect_, make_connect(pki, ips->first()));
     api.connect = connect_.get();
+    api.dialer = egress_.dialer.get();
     // Front proxies' authorities too, so that they know which certificate is wanted.
     std::string client_ca = api.accepted_client_ca_pem + "\n" + api.requestheader_client_ca_pem;
     if (encryption_->checks_health())
@@ -250,6 +251,7 @@ class ServerImpl : public Server {
     loops_->stop();
     http_.reset();
     if (connect_) connect_->clear();
+    if (api_) api_->clear();
     loops_.reset();
     api_.reset();
     auditor_.reset();  // the last events are written

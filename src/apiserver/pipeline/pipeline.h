@@ -18,6 +18,7 @@
 #include "apiserver/service_ips.h"
 #include "apiserver/subresources.h"
 #include "base/log_allowance.h"
+#include "apiserver/webhook/admission_webhooks.h"
 
 namespace redoubt::apiserver::pipeline {
 
@@ -31,6 +32,7 @@ struct Services {
   SeenAddresses seen_addresses;                // of nodes
   LogAllowance failed_authentications{20, 1};  // lines about them: twenty at once, then one a second
   std::unique_ptr<ServiceIps> service_ips;
+  std::unique_ptr<AdmissionWebhooks> webhooks;
   std::unique_ptr<Rest> rest;
   std::unique_ptr<Reviews> reviews;
   std::unique_ptr<Subresources> subresources;

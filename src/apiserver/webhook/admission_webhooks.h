@@ -1,0 +1,44 @@
+// Admission by webhooks, after the built-in one: mutating webhooks one after the other, each seeing what the ones
+// before made of the object; validating ones side by side, on what will be stored.
+// https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+//
+// Configurations themselves are never sent to a webhook (nobody could remove a broken one), nor are the writes that the
+// API server does for itself when it starts. Any loop; a request without a matching webhook costs two look-ups.
+#pragma once
+#include "apiserver/context.h"
+#include "apiserver/webhook/caller.h"
+#include "apiserver/webhook/configuration.h"
+
+namespace redoubt::apiserver {
+
+class AdmissionWebhooks {
+ public:
+  AdmissionWebhooks(egress::Dialer& dialer, const store::Store& store)
+      : store_(store), mutating_(store, true), validating_(store, false), caller_(dialer, store) {}
+
+  // What is done: `object` is null for a DELETE, `old` for a CREATE and a CONNECT. Both are of the request's version.
+  struct Change {
+    std::string_view operation;
+    schema::Value old{};
+    bool dry_run = false;
+  };
+  // Changes `object` as the webhooks say. An error is the denial, or the failure of a webhook that must not fail.
+  Task<Result<void>> mutate(Context& context, Change change, schema::Value& object);
+  Task<Result<void>> validate(Context& context, Change change, schema::Value object);
+  void clear() { caller_.clear(); }
+
+ private:
+  struct Call;
+  Task<Result<void>> call(Context& context, const Webhook& webhook, Change change, const schema::Resource& as,
+                          schema::Value object, schema::Value* patched);
+  Result<std::string> review(Context& context, const Change& change, const schema::Resource& as, schema::Value object,
+                             const std::string& uid);
+  schema::Value namespace_labels(Context& context) const;
+  bool applies(const Context& context) const;
+
+  const store::Store& store_;
+  WebhookSource mutating_, validating_;
+  WebhookCaller caller_;
+};
+
+}  // namespace redoubt::apiserver
