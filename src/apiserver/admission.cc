@@ -139,6 +139,10 @@ Result<void> Admission::service_account(Context& c, Value& pod) const {
       needed = true;
     }
   }
+  // A container that came later (a webhook's sidecar) shares the volume that is there.
+  for (const Value& volume : schema::items(spec.get({"volumes"}))) {
+    if (volume.get({"name"}).as_string() == volume_name) needed = false;
+  }
   if (!needed) return {};
   Value volumes = spec.get({"volumes"});
   if (!volumes.is_array()) volumes = spec.set(arena, "volumes", Value::array(arena));

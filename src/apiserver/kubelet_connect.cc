@@ -46,8 +46,11 @@ class KubeletConnect : public ClusterConnect {
   Task<void> connect(Context& c, const schema::Value&) override {
     Result<void> outcome;
     if (c.info.subresource == "proxy") {
-      outcome = co_await proxy_.serve(c.request, c.responder, {c.info.resource, c.info.namespace_, c.info.name, {}});
+      outcome = co_await proxy_.serve(c.request, c.responder,
+                                      {c.info.resource, c.info.namespace_, c.info.name,
+                                       [&c](std::string_view key, std::string_view value) { c.annotate(key, value); }});
     } else {
+      c.annotate("redoubt.io/path", egress::path_name(egress::PathId::ApiserverKubelet));
       outcome = co_await pods_.pod(c.request, c.responder, c.info.subresource, c.info.namespace_, c.info.name, c.query);
     }
     if (!outcome && !c.responder.started()) co_await send_status(c, outcome.error());

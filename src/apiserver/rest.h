@@ -42,6 +42,9 @@ class Rest {
   // ---- for subresources and start-up ----
   // Webhooks on a CONNECT: the request's parameters are the object.
   Task<Result<void>> admit_connect(Context& context);
+  // Webhooks on a subresource's object that is not the stored one (Eviction, Binding, Scale, TokenRequest, reviews):
+  // may change it. `operation` is "CREATE" or "UPDATE"; `old` may be null.
+  Task<Result<void>> admit_part(Context& context, std::string_view operation, Value old, Value& object);
   // Reads and decodes the body as the resource's type; checks apiVersion and kind; honours fieldValidation.
   Task<Result<Value>> read_object(Context& context, const schema::Type& type, std::string_view api_version,
                                   std::string_view kind);

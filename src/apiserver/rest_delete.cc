@@ -110,7 +110,8 @@ Task<Result<store::ObjectPtr>> Rest::delete_object(Context& c, const store::Obje
     if (!parsed) co_return Error(parsed.error());
     Value object = *parsed;
     RD_CO_TRYV(admission_.validate_delete(c, object));
-    if (webhooks_ != nullptr) {
+    // An eviction was asked about as an eviction.
+    if (webhooks_ != nullptr && c.info.subresource.empty()) {
       Value shown = object;
       if (c.resource->storage_version != c.resource->version) {
         shown = object.clone(c.arena);

@@ -155,7 +155,12 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
   if (has_status(resource)) object.erase("status");
   if (!generated && !metadata.get({"name"}).as_string().empty()) c.info.name = metadata.get({"name"}).as_string();
   RD_CO_TRYV(admission_.mutate_create(c, object));
-  if (webhooks_ != nullptr) RD_CO_TRYV(co_await webhooks_->mutate(c, {"CREATE", {}, dry_run(c)}, object));
+  if (webhooks_ != nullptr && webhooks_->mutates(c)) {
+    bool as_stored = resource.storage_version.empty() || resource.storage_version == resource.version;
+    if (as_stored && hooks.defaults != nullptr) hooks.defaults(object, arena);
+    RD_CO_TRYV(co_await webhooks_->mutate(c, {"CREATE", {}, dry_run(c)}, object,
+                                          [this, &c](Value& changed) { return admission_.mutate_create(c, changed); }));
+  }
   Value& meta = object.object_at(arena, "metadata");  // webhooks may have made another object
   if (!resource.storage_version.empty() && resource.storage_version != resource.version)
     RD_CO_TRYV(convert_to_stored(object, resource, arena));
@@ -350,9 +355,14 @@ Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<voi
     if (auto changed = change(object, old); !changed) co_return Error(changed.error());
     // Of the other subresources the object is another one than what is stored.
     const std::string& part = c.info.subresource;
-    bool asks =
-        webhooks_ != nullptr && (part.empty() || part == "status" || part == "ephemeralcontainers" || part == "resize");
-    if (asks) RD_CO_TRYV(co_await webhooks_->mutate(c, {"UPDATE", old, dry_run(c)}, object));
+    bool asks = webhooks_ != nullptr && (part.empty() || part == "status" || part == "ephemeralcontainers" ||
+                                         part == "resize" || part == "approval" || part == "finalize");
+    if (asks && webhooks_->mutates(c)) {
+      const KindHooks& hooks = hooks_for(c.resource->group, c.resource->name);
+      if (!status_only && c.resource->storage_version == c.resource->version && hooks.defaults != nullptr)
+        hooks.defaults(object, c.arena);
+      RD_CO_TRYV(co_await webhooks_->mutate(c, {"UPDATE", old, dry_run(c)}, object));
+    }
     // A change that brings a version of its own is not tried again.
     bool pinned = !object.get({"metadata", "resourceVersion"}).as_string().empty();
     auto prepared = prepare_update(c, object, current, old, status_only);

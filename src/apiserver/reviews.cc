@@ -187,6 +187,7 @@ Task<void> Reviews::create(Context& c) {
   auto body = co_await rest_.read_object(c, *c.resource->type, c.resource->api_version(), c.resource->kind);
   if (!body) co_return co_await send_status(c, body.error());
   Value review = *body;
+  if (auto ok = co_await rest_.admit_part(c, "CREATE", {}, review); !ok) co_return co_await send_status(c, ok.error());
   review.object_at(c.arena, "metadata").set(c.arena, "creationTimestamp", Value::null());
   std::string_view kind = c.resource->kind;
   Result<void> done;
@@ -227,6 +228,7 @@ Task<void> Reviews::token(Context& c) {
                      ->find(fmt::format("/registry/serviceaccounts/{}/{}", c.info.namespace_, c.info.name));
   if (!account) co_return co_await send_status(c, not_found(c.group_resource(), c.info.name).error());
   Value request = *body;
+  if (auto ok = co_await rest_.admit_part(c, "CREATE", {}, request); !ok) co_return co_await send_status(c, ok.error());
   TokenRequestSpec spec;
   spec.namespace_ = c.info.namespace_;
   spec.service_account = c.info.name;

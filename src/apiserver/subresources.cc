@@ -79,6 +79,8 @@ Task<void> Subresources::scale(Context& c) {
     if (!body) co_return co_await send_status(c, body.error());
     wanted = *body;
   }
+  if (auto ok = co_await rest_.admit_part(c, "UPDATE", scale_of(loaded->second, c.arena), wanted); !ok)
+    co_return co_await send_status(c, ok.error());
   int64_t replicas = wanted.get({"spec", "replicas"}).as_int();
   if (replicas < 0) {
     Causes causes;
@@ -106,6 +108,7 @@ Task<void> Subresources::bind(Context& c) {
   auto body = co_await rest_.read_object(c, *schema::find_type("io.k8s.api.core.v1.Binding"), "v1", "Binding");
   if (!body) co_return co_await send_status(c, body.error());
   Value binding = *body;
+  if (auto ok = co_await rest_.admit_part(c, "CREATE", {}, binding); !ok) co_return co_await send_status(c, ok.error());
   std::string_view node = binding.get({"target", "name"}).as_string();
   std::string_view kind = binding.get({"target", "kind"}).as_string();
   if (node.empty() || (!kind.empty() && kind != "Node")) {
@@ -163,6 +166,7 @@ Task<void> Subresources::evict(Context& c) {
   auto body =
       co_await rest_.read_object(c, *schema::find_type("io.k8s.api.policy.v1.Eviction"), "policy/v1", "Eviction");
   if (!body) co_return co_await send_status(c, body.error());
+  if (auto ok = co_await rest_.admit_part(c, "CREATE", {}, *body); !ok) co_return co_await send_status(c, ok.error());
   auto loaded = rest_.load(c);
   if (!loaded) co_return co_await send_status(c, loaded.error());
   std::string over;

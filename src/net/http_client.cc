@@ -2,6 +2,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "base/deadline.h"
 #include "base/event.h"
 #include "base/log.h"
 #include "net/http1.h"
@@ -338,30 +339,12 @@ class HttpClientImpl : public HttpClient {
 
   // dial_now() with a deadline over the whole of it.
   Task<Result<Transport>> dial(bool http1_only) {
-    auto executor = co_await boost::asio::this_coro::executor;
     auto outcome = std::make_shared<std::optional<Result<Transport>>>();
-    Scope work(executor, "dial");
-    work.spawn(
+    (void)co_await finish_within(
+        kDialTimeout,
         [](HttpClientImpl& self, bool http1, std::shared_ptr<std::optional<Result<Transport>>> out) -> Task<void> {
           out->emplace(co_await self.dial_now(http1));
         }(*this, http1_only, outcome));
-    Scope deadline(executor, "dial deadline");
-    {
-      deadline.spawn([](Scope& w, std::chrono::milliseconds limit) -> Task<void> {
-        co_await sleep_for(limit);
-        w.cancel();
-      }(work, kDialTimeout));
-    }
-    std::exception_ptr cancelled;
-    try {
-      co_await work.wait_idle();
-    } catch (...) {
-      cancelled = std::current_exception();
-    }
-    if (cancelled) co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-    co_await deadline.join();
-    co_await work.join();
-    if (cancelled) std::rethrow_exception(cancelled);
     if (!*outcome)
       co_return timeout(fmt::format("no connection to {} within {} ms", options_.host, kDialTimeout.count()));
     co_return std::move(**outcome);
@@ -526,6 +509,17 @@ class HttpClientImpl : public HttpClient {
     return status;
   }
 
+  // Of the answer itself, behind any 1xx.
+  static Task<Result<Http1Head>> next_final_head(Http1Connection& connection) {
+    while (true) {
+      RD_CO_TRY(std::string text, co_await connection.reader.read_head(kMaxResponseHeadBytes));
+      if (text.empty()) co_return service_unavailable("EOF: the server closed the connection before it answered");
+      auto head = parse_http1_head(text);
+      if (head && !head->start_line.starts_with("HTTP/1.")) co_return service_unavailable("malformed HTTP response");
+      if (!head || status_of(*head) / 100 != 1 || status_of(*head) == 101) co_return head;
+    }
+  }
+
   Task<Result<Http1Head>> read_http1_head(Http1Connection& connection, const ClientRequest& request) {
     auto executor = co_await boost::asio::this_coro::executor;
     Scope deadline(executor, "http1 response deadline");
@@ -536,20 +530,21 @@ class HttpClientImpl : public HttpClient {
       }(*connection.stream, request.header_timeout));
     }
     Result<Http1Head> out = service_unavailable("no response");
-    while (true) {
-      auto text = co_await connection.reader.read_head(kMaxResponseHeadBytes);
-      if (!text) {
-        out = Error(text.error());
-      } else if (text->empty()) {
-        out = service_unavailable("EOF: the server closed the connection before it answered");
-      } else {
-        out = parse_http1_head(*text);
-        if (out && !out->start_line.starts_with("HTTP/1.")) out = service_unavailable("malformed HTTP response");
-        if (out && status_of(*out) / 100 == 1 && status_of(*out) != 101) continue;
-      }
-      break;
+    std::exception_ptr thrown;
+    try {
+      out = co_await next_final_head(connection);
+    } catch (...) {
+      thrown = std::current_exception();
     }
+    // The deadline refers to the connection, which goes with a cancelled request: joined in any case. A read that was
+    // cancelled may be an error and no exception; the next wait would then throw before it began.
+    bool stopped =
+        (co_await boost::asio::this_coro::cancellation_state).cancelled() != boost::asio::cancellation_type::none;
+    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
     co_await deadline.join();
+    if (thrown) std::rethrow_exception(thrown);
+    if (stopped) throw boost::system::system_error(boost::asio::error::operation_aborted);
+    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::enable_terminal_cancellation());
     co_return out;
   }
 

@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <list>
 
+#include "base/deadline.h"
 #include "base/event.h"
 #include "base/log.h"
 #include "net/http1.h"
@@ -480,20 +481,12 @@ Task<void> serve_stream(StreamPtr stream, ConnectionInfo info, std::shared_ptr<c
                         std::shared_ptr<DrainHooks> hooks) {
   if (options->tls) {
     // The stream must not wait for ever for a handshake; cancelling the wait ends the connection.
-    auto executor = co_await asio::this_coro::executor;
     auto outcome = std::make_shared<std::optional<Result<TlsStream>>>();
-    Scope handshake(executor, "tls handshake");
-    handshake.spawn([](StreamPtr s, std::shared_ptr<TlsServerContext> tls,
-                       std::shared_ptr<std::optional<Result<TlsStream>>> out) -> Task<void> {
-      out->emplace(co_await tls_accept(std::move(s), std::move(tls)));
-    }(std::move(stream), options->tls, outcome));
-    Scope deadline(executor, "tls deadline");
-    deadline.spawn([](Scope& h) -> Task<void> {
-      co_await sleep_for(kHandshakeTimeout);
-      h.cancel();
-    }(handshake));
-    co_await handshake.wait_idle();
-    co_await deadline.join();
+    (void)co_await finish_within(kHandshakeTimeout,
+                                 [](StreamPtr s, std::shared_ptr<TlsServerContext> tls,
+                                    std::shared_ptr<std::optional<Result<TlsStream>>> out) -> Task<void> {
+                                   out->emplace(co_await tls_accept(std::move(s), std::move(tls)));
+                                 }(std::move(stream), options->tls, outcome));
     if (!*outcome || !**outcome) {
       log_debug("tls handshake failed",
                 {{"from", info.remote_address}, {"error", *outcome ? (*outcome)->error().message() : "timeout"}});

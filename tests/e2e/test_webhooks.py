@@ -13,11 +13,11 @@ import pytest
 class Hook:
     """An https server whose answers a test sets: `answer(request) -> response`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, namespace="none"):
         self.seen, self.answer, self.delay = [], lambda request: {"allowed": True}, 0
         run = lambda *args: subprocess.run(args, cwd=folder, check=True, capture_output=True)
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=hook",
-            "-keyout", "key", "-out", "crt", "-addext", "subjectAltName=IP:127.0.0.1")
+            "-keyout", "key", "-out", "crt", "-addext", f"subjectAltName=IP:127.0.0.1,DNS:hook.{namespace}.svc")
         hook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -37,7 +37,7 @@ class Hook:
 
             def log_message(self, *args):
                 pass
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "crt", folder / "key")
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
@@ -55,7 +55,7 @@ class Hook:
 
 @pytest.fixture
 def hook(cluster, namespace, tmp_path):
-    one = Hook(tmp_path)
+    one = Hook(tmp_path, namespace)
     yield one
     for kind in ("mutatingwebhookconfiguration", "validatingwebhookconfiguration"):
         cluster.kubectl("delete", kind, "t-" + kind, "--ignore-not-found")
@@ -120,3 +120,51 @@ def test_what_a_webhook_may_not_say(cluster, namespace, hook):
                           ({"name": "short"}, "at least three segments"), ({"admissionReviewVersions": ["v9"]}, "at least one of v1")):
         refused = cluster.kubectl("apply", "-f", "-", input=hook.configuration("ValidatingWebhookConfiguration", namespace, **change), check=False)
         assert refused.returncode != 0 and words in refused.stderr, (change, refused.stderr)
+
+
+def test_a_webhook_behind_a_service(cluster, namespace, hook):
+    """By its Service's endpoints, and only if its certificate is the Service's."""
+    address = next(a["address"] for a in cluster.json("get", "nodes")["items"][0]["status"]["addresses"] if a["type"] == "InternalIP")
+    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hook", "namespace": namespace},
+                              "spec": {"ports": [{"port": 8443, "targetPort": hook.server.server_port}]}}))
+    cluster.apply(json.dumps({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                              "metadata": {"name": "hook-x", "namespace": namespace, "labels": {"kubernetes.io/service-name": "hook"}},
+                              "ports": [{"name": "", "port": hook.server.server_port, "protocol": "TCP"}],
+                              "endpoints": [{"addresses": [address], "conditions": {"ready": True}}]}))
+    service = {"service": {"namespace": namespace, "name": "hook", "path": "/check", "port": 8443}, "caBundle": hook.ca}
+    cluster.apply(hook.configuration("ValidatingWebhookConfiguration", namespace, clientConfig=service))
+    cluster.kubectl("-n", namespace, "create", "configmap", "a")
+    assert [r["name"] for r in hook.seen] == ["a"]
+    cluster.kubectl("-n", namespace, "delete", "endpointslice", "hook-x")
+    assert "no endpoints available for service" in cluster.fails("-n", namespace, "create", "configmap", "b")
+
+
+def test_what_a_webhook_adds_to_a_pod_is_completed(cluster, namespace, hook):
+    """A sidecar that a webhook adds gets defaults and the account's token as if the client had sent it."""
+    rules = [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]
+    cluster.apply(hook.configuration("MutatingWebhookConfiguration", namespace, rules=rules))
+    sidecar = [{"op": "add", "path": "/spec/containers/-", "value": {"name": "side", "image": "redoubt.test/busybox:1", "command": ["sleep", "1000"]}}]
+    hook.answer = lambda r: {"allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(sidecar).encode()).decode()}
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "two"}, "spec": {"containers": [{"name": "c", "image": "redoubt.test/busybox:1", "command": ["sleep", "1000"]}]}}))
+    spec = cluster.json("-n", namespace, "get", "pod", "two")["spec"]
+    assert [c["name"] for c in spec["containers"]] == ["c", "side"]
+    assert spec["containers"][1]["terminationMessagePolicy"] == "File"
+    mounts = [m["name"] for c in spec["containers"] for m in c["volumeMounts"]]
+    assert len(mounts) == 2 and mounts[0] == mounts[1] and [v["name"] for v in spec["volumes"]] == mounts[:1]
+    # The webhook saw what a client's defaults had made of the pod.
+    assert hook.seen[0]["object"]["spec"]["restartPolicy"] == "Always"
+
+
+def test_evictions_commands_and_scales_are_asked_about(cluster, namespace, hook, make_pod):
+    make_pod("one", "sleep 1000")
+    rules = [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["pods/exec", "pods/eviction", "deployments/scale"]}]
+    cluster.apply(hook.configuration("ValidatingWebhookConfiguration", namespace, rules=rules))
+    hook.answer = lambda r: {"allowed": False, "status": {"message": r["operation"] + " " + r["kind"]["kind"]}}
+    assert "CONNECT PodExecOptions" in cluster.fails("-n", namespace, "exec", "one", "--", "true")
+    assert hook.seen[-1]["object"]["command"] == ["true"]
+    eviction = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one", "namespace": namespace}})
+    assert "CREATE Eviction" in cluster.fails("create", "--raw", f"/api/v1/namespaces/{namespace}/pods/one/eviction", "-f", "-", input=eviction)
+    cluster.kubectl("-n", namespace, "create", "deployment", "d", "--image=redoubt.test/busybox:1", "--replicas=0")
+    assert "UPDATE Scale" in cluster.fails("-n", namespace, "scale", "deployment", "d", "--replicas=2")
+    assert cluster.json("-n", namespace, "get", "deployment", "d")["spec"]["replicas"] == 0

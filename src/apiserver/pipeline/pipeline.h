@@ -17,8 +17,8 @@
 #include "apiserver/reviews.h"
 #include "apiserver/service_ips.h"
 #include "apiserver/subresources.h"
-#include "base/log_allowance.h"
 #include "apiserver/webhook/admission_webhooks.h"
+#include "base/log_allowance.h"
 
 namespace redoubt::apiserver::pipeline {
 

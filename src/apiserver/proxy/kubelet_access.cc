@@ -19,7 +19,10 @@ Task<Result<net::StreamPtr>> dial_guarded(egress::Dialer* dialer, egress::PathId
   RD_CO_TRY(target.address, co_await guard.resolve(where.address, allow_loopback));
   egress::DialOptions options;
   options.timeout = timeout;
-  co_return co_await dialer->dial(path, std::move(target), options);
+  std::string address = target.address.to_string();
+  auto stream = co_await dialer->dial(path, std::move(target), options);
+  if (stream) log_info("connection opened", {{"path", path_name(path)}, {"node", where.node}, {"address", address}});
+  co_return stream;
 }
 }  // namespace
 

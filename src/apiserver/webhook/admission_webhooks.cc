@@ -1,15 +1,15 @@
 #include "apiserver/webhook/admission_webhooks.h"
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
 #include "apiserver/conversion.h"
-#include "base/encoding.h"
+#include "apiserver/webhook/answer.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/random.h"
 #include "schema/codec.h"
-#include "schema/patch.h"
 
 namespace redoubt::apiserver {
 
@@ -84,30 +84,50 @@ Result<Value> as_version(Value object, const schema::Resource& from, const schem
   return out;
 }
 
-// What a webhook's refusal becomes for the client.
-Status denial(const Webhook& webhook, const Value& status) {
-  std::string message = fmt::format("admission webhook \"{}\" denied the request", webhook.name);
-  std::string_view said = status.get({"message"}).as_string(), reason = status.get({"reason"}).as_string();
-  if (!said.empty()) {
-    message += ": " + std::string(said);
-  } else if (!reason.empty()) {
-    message += ": " + std::string(reason);
-  } else {
-    message += " without explanation";
-  }
-  int64_t code = status.get({"code"}).as_int();
-  // A refusal that says it is a success would be taken for one.
-  if (code < 400 || code > 599) code = 400;
-  return Status(static_cast<int>(code), std::string(reason), message);
-}
+// As upstream counts calls: by the refusal's code, 200 for a request that goes on.
+struct Outcome {
+  int code = 200;
+  bool rejected = false;
+  std::string_view error_type{};  // of a rejection: what or who refused
+};
 
-void count(const Webhook& webhook, std::string_view operation, std::string_view outcome) {
+void count(const Webhook& webhook, std::string_view operation, Outcome how,
+           std::chrono::steady_clock::time_point began) {
+  std::string type = webhook.mutating ? "mutating" : "validating";
   counter("apiserver_admission_webhook_request_total", "Calls of admission webhooks, by what came of them.",
           {{"name", webhook.name},
-           {"type", webhook.mutating ? "mutating" : "validating"},
+           {"type", type},
            {"operation", std::string(operation)},
-           {"result", std::string(outcome)}})
+           {"code", std::to_string(how.code)},
+           {"rejected", how.rejected ? "true" : "false"}})
       .add();
+  if (how.rejected)
+    counter("apiserver_admission_webhook_rejection_count", "Requests that admission webhooks stopped, and why.",
+            {{"name", webhook.name},
+             {"type", type},
+             {"operation", std::string(operation)},
+             {"error_type", std::string(how.error_type)},
+             {"rejection_code", std::to_string(how.code)}})
+        .add();
+  histogram("apiserver_admission_webhook_admission_duration_seconds", "How long admission webhooks took.",
+            {0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 25},
+            {{"name", webhook.name},
+             {"type", type},
+             {"operation", std::string(operation)},
+             {"rejected", how.rejected ? "true" : "false"}})
+      .observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+}
+
+// A webhook's own words in the audit event: short ones, and not many.
+constexpr size_t kMaxAuditAnnotations = 32;
+constexpr size_t kMaxAuditValueBytes = 4096;
+
+void annotate(Context& c, const Webhook& webhook, const Value& annotations) {
+  size_t taken = 0;
+  for (const schema::Member& one : schema::members(annotations)) {
+    if (++taken > kMaxAuditAnnotations) return;
+    c.annotate(fmt::format("{}/{}", webhook.name, one.key), one.value.as_string().substr(0, kMaxAuditValueBytes));
+  }
 }
 
 }  // namespace
@@ -115,8 +135,11 @@ void count(const Webhook& webhook, std::string_view operation, std::string_view 
 bool AdmissionWebhooks::applies(const Context& c) const {
   // What the API server writes for itself comes by no connection.
   if (!c.request.connection || c.resource == nullptr) return false;
+  static constexpr std::string_view kNever[] = {"mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+                                                "validatingadmissionpolicies",   "validatingadmissionpolicybindings",
+                                                "mutatingadmissionpolicies",     "mutatingadmissionpolicybindings"};
   return c.resource->group != "admissionregistration.k8s.io" ||
-         (c.resource->name != "mutatingwebhookconfigurations" && c.resource->name != "validatingwebhookconfigurations");
+         std::ranges::find(kNever, c.resource->name) == std::end(kNever);
 }
 
 Value AdmissionWebhooks::namespace_labels(Context& c) const {
@@ -153,10 +176,13 @@ Result<std::string> AdmissionWebhooks::review(Context& c, const Change& change, 
   return out;
 }
 
-Task<Result<void>> AdmissionWebhooks::call(Context& c, const Webhook& webhook, Change change,
+Task<Result<void>> AdmissionWebhooks::call(Context& c, const Webhook& webhook, Slot slot, Change change,
                                            const schema::Resource& as, Value object, Value* patched) {
-  if (change.dry_run && !webhook.dry_run)
+  auto began = std::chrono::steady_clock::now();
+  if (change.dry_run && !webhook.dry_run) {
+    count(webhook, change.operation, {400, true, "calling_webhook_error"}, began);
     co_return bad_request(fmt::format("admission webhook \"{}\" does not support dry run", webhook.name));
+  }
   std::string uid = random_uuid();
   RD_CO_TRY(std::string body, review(c, change, as, object, uid));
   WebhookTarget target;
@@ -167,73 +193,62 @@ Task<Result<void>> AdmissionWebhooks::call(Context& c, const Webhook& webhook, C
   target.port = webhook.port;
   target.ca_pem = webhook.ca_pem;
   auto text = co_await caller_.post(std::move(target), std::move(body), webhook.timeout);
-  Result<Value> answer = Value();
   std::string wrong;
+  Result<Value> answer = Value();
   if (!text) {
-    wrong = text.error().message();
-  } else {
-    auto parsed = schema::parse_json(c.arena.copy(*text), c.arena, {.max_bytes = SIZE_MAX});
-    if (!parsed) {
-      wrong = "the answer can't be read: " + parsed.error().message();
-    } else if (parsed->get({"apiVersion"}).as_string() != "admission.k8s.io/v1" ||
-               parsed->get({"kind"}).as_string() != "AdmissionReview") {
-      wrong = fmt::format("expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {}, Kind={}",
-                          parsed->get({"apiVersion"}).as_string(), parsed->get({"kind"}).as_string());
-    } else if (!parsed->get({"response"}).is_object()) {
-      wrong = "the webhook response was absent";
-    } else if (parsed->get({"response", "uid"}).as_string() != uid) {
-      wrong =
-          fmt::format("expected response.uid=\"{}\", got \"{}\"", uid, parsed->get({"response", "uid"}).as_string());
-    } else {
-      answer = parsed->get({"response"});
-    }
+    wrong = "failed to call webhook: " + text.error().message();
+  } else if (answer = read_answer(*text, uid, webhook.mutating, c.arena); !answer) {
+    wrong = "received invalid webhook response: " + answer.error().message();
   }
-  if (wrong.empty()) {
-    for (const Value& warning : schema::items(answer->get({"warnings"}))) c.warnings.emplace_back(warning.as_string());
-    if (!answer->get({"allowed"}).as_bool()) {
-      count(webhook, change.operation, "denied");
-      co_return Error(denial(webhook, answer->get({"status"})));
+  const char* type = webhook.mutating ? "mutating" : "validating";
+  if (!wrong.empty()) {
+    log_warning("admission webhook failed", {{"path", "apiserver-webhook"},
+                                             {"webhook", webhook.name},
+                                             {"configuration", webhook.configuration},
+                                             {"failurePolicy", webhook.fail_open ? "Ignore" : "Fail"},
+                                             {"error", wrong}});
+    if (!webhook.fail_open) {
+      count(webhook, change.operation, {500, true, "calling_webhook_error"}, began);
+      co_return internal_error(
+          fmt::format("Internal error occurred: failed calling webhook \"{}\": {}", webhook.name, wrong));
     }
-    std::string_view packed = answer->get({"patch"}).as_string();
-    if (!packed.empty() && patched == nullptr) {
-      wrong = "a validating webhook may not send a patch";
-    } else if (!packed.empty() && answer->get({"patchType"}).as_string() != "JSONPatch") {
-      wrong = fmt::format("unsupported patch type \"{}\"", answer->get({"patchType"}).as_string());
-    } else if (!packed.empty() && object.is_object()) {
-      auto patch = base64_decode(packed);
-      auto operations = patch ? schema::parse_json(c.arena.copy(*patch), c.arena, {.max_bytes = SIZE_MAX})
-                              : Result<Value>(bad_request("the patch is no base64"));
-      auto base = as_version(object, *c.resource, as, c.arena);
-      Result<Value> changed = operations && base ? schema::json_patch(*base, *operations, c.arena)
-                                                 : Error(operations ? base.error() : operations.error());
-      if (changed && c.subresource == nullptr) {
-        auto fits = schema::conform(*changed, *as.type, c.arena);
-        if (!fits) changed = Error(fits.error());
-      }
-      if (changed) changed = as_version(*changed, as, *c.resource, c.arena);
-      if (changed) {
-        *patched = *changed;
-      } else {
-        wrong = changed.error().message();
-      }
-    }
-  }
-  if (wrong.empty()) {
-    count(webhook, change.operation, "allowed");
+    count(webhook, change.operation, {}, began);
+    counter("apiserver_admission_webhook_fail_open_count", "Calls that failed and were let pass by failurePolicy.",
+            {{"name", webhook.name}, {"type", type}})
+        .add();
+    c.annotate(fmt::format("failed-open.{}.webhook.admission.k8s.io/round_{}_index_{}", type, slot.round, slot.index),
+               webhook.name);
     co_return Result<void>{};
   }
-  log_warning("admission webhook failed", {{"path", "apiserver-webhook"},
-                                           {"webhook", webhook.name},
-                                           {"configuration", webhook.configuration},
-                                           {"failurePolicy", webhook.fail_open ? "Ignore" : "Fail"},
-                                           {"error", wrong}});
-  count(webhook, change.operation, webhook.fail_open ? "ignored" : "failed");
-  if (webhook.fail_open) co_return Result<void>{};
-  co_return internal_error(fmt::format(
-      "Internal error occurred: failed calling webhook \"{}\": failed to call webhook: {}", webhook.name, wrong));
+  annotate(c, webhook, answer->get({"auditAnnotations"}));
+  for (const Value& warning : schema::items(answer->get({"warnings"}))) c.warnings.emplace_back(warning.as_string());
+  if (!answer->get({"allowed"}).as_bool()) {
+    Status status = denial(webhook.name, answer->get({"status"}));
+    count(webhook, change.operation, {status.code(), true, "no_error"}, began);
+    co_return Error(std::move(status));
+  }
+  if (patched != nullptr) {
+    Result<Value> changed = as_version(object, *c.resource, as, c.arena);
+    if (changed) changed = patched_by(*answer, *changed, c.arena);
+    if (changed && changed->is_object() && (c.subresource == nullptr || c.subresource->kind == c.resource->kind)) {
+      if (auto fits = schema::conform(*changed, *as.type, c.arena); !fits) changed = Error(fits.error());
+    }
+    if (changed) changed = as_version(*changed, as, *c.resource, c.arena);
+    if (!changed) {
+      count(webhook, change.operation, {500, true, "apiserver_internal_error"}, began);
+      co_return Error(std::move(changed).error());
+    }
+    if (c.audit != nullptr)
+      c.annotate(fmt::format("mutation.webhook.admission.k8s.io/round_{}_index_{}", slot.round, slot.index),
+                 fmt::format(R"({{"configuration":{},"webhook":{},"mutated":{}}})", quoted(webhook.configuration),
+                             quoted(webhook.name), object.is_object() && !changed->equals(object)));
+    *patched = *changed;
+  }
+  count(webhook, change.operation, {}, began);
+  co_return Result<void>{};
 }
 
-Task<Result<void>> AdmissionWebhooks::mutate(Context& c, Change change, Value& object) {
+Task<Result<void>> AdmissionWebhooks::mutate(Context& c, Change change, Value& object, Builtin again) {
   if (!applies(c)) co_return Result<void>{};
   auto set = mutating_.current();
   if (set->all().empty()) co_return Result<void>{};
@@ -243,6 +258,13 @@ Task<Result<void>> AdmissionWebhooks::mutate(Context& c, Change change, Value& o
   std::vector<std::optional<size_t>> seen(set->all().size());
   size_t changes = 0;
   for (int round = 0; round < 2; ++round) {
+    if (round == 1 && changes == 0) break;
+    // What a webhook added (a sidecar, a priority class) is completed as if the client had sent it.
+    if (round == 1 && again && object.is_object()) {
+      Value before = object.clone(c.arena);
+      RD_CO_TRYV(again(object));
+      if (!object.equals(before)) ++changes;
+    }
     for (size_t i = 0; i < set->all().size(); ++i) {
       const Webhook& webhook = set->all()[i];
       // The second round is for those who asked to see what came after them.
@@ -250,7 +272,7 @@ Task<Result<void>> AdmissionWebhooks::mutate(Context& c, Change change, Value& o
       const schema::Resource* as = matched_as(webhook, attempt, object, change.old, labels);
       if (as == nullptr) continue;
       Value patched = object;
-      RD_CO_TRYV(co_await call(c, webhook, change, *as, object, &patched));
+      RD_CO_TRYV(co_await call(c, webhook, {round, i}, change, *as, object, &patched));
       if (object.is_object() && !patched.equals(object)) {
         object = patched;
         ++changes;
@@ -264,6 +286,7 @@ Task<Result<void>> AdmissionWebhooks::mutate(Context& c, Change change, Value& o
 struct AdmissionWebhooks::Call {
   const Webhook* webhook;
   const schema::Resource* as;
+  size_t index;
   Result<void> outcome;
 };
 
@@ -276,14 +299,14 @@ Task<Result<void>> AdmissionWebhooks::validate(Context& c, Change change, Value 
   auto calls = std::make_shared<std::vector<Call>>();
   for (const Webhook& webhook : set->all()) {
     if (const schema::Resource* as = matched_as(webhook, attempt, object, change.old, labels))
-      calls->push_back({&webhook, as, {}});
+      calls->push_back({&webhook, as, calls->size(), {}});
   }
   if (calls->empty()) co_return Result<void>{};
   auto executor = co_await boost::asio::this_coro::executor;
   Scope all(executor, "validating webhooks");
   for (Call& one : *calls) {
     all.spawn([](AdmissionWebhooks& self, Context& context, Change what, Value tree, Call& into) -> Task<void> {
-      into.outcome = co_await self.call(context, *into.webhook, what, *into.as, tree, nullptr);
+      into.outcome = co_await self.call(context, *into.webhook, {0, into.index}, what, *into.as, tree, nullptr);
     }(*this, c, change, object, one));
   }
   std::exception_ptr cancelled;

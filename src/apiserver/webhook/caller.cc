@@ -8,7 +8,9 @@
 #include <charconv>
 
 #include "apiserver/proxy/limits.h"
+#include "base/deadline.h"
 #include "base/encoding.h"
+#include "base/log.h"
 #include "net/tls.h"
 #include "schema/k8s/core_v1.h"
 #include "schema/k8s/discovery_v1.h"
@@ -32,7 +34,11 @@ std::string digest(const WebhookTarget& t) {
 }
 
 Task<Result<net::StreamPtr>> dial(egress::Dialer* dialer, egress::Target target) {
+  std::string node = target.node, address = target.address.to_string();
   auto stream = co_await dialer->dial(egress::PathId::ApiserverWebhook, std::move(target));
+  if (stream)
+    log_info("connection opened",
+             {{"path", path_name(egress::PathId::ApiserverWebhook)}, {"node", node}, {"address", address}});
   if (!stream) co_return Error(Status(stream.error().code(), std::string(kDialFailed), stream.error().message()));
   co_return stream;
 }
@@ -152,36 +158,20 @@ Task<Result<std::string>> WebhookCaller::post_to(Place place, WebhookTarget targ
 
 Task<Result<std::string>> WebhookCaller::post(WebhookTarget target, std::string body,
                                               std::chrono::milliseconds timeout) {
-  auto executor = co_await boost::asio::this_coro::executor;
   RD_CO_TRY(auto all, places(target));
   auto outcome = std::make_shared<std::optional<Result<std::string>>>();
-  Scope work(executor, "webhook");
-  work.spawn([](WebhookCaller& self, std::vector<Place> candidates, WebhookTarget to, std::string text,
-                std::chrono::milliseconds limit,
-                std::shared_ptr<std::optional<Result<std::string>>> out) -> Task<void> {
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      auto answer = co_await self.post_to(candidates[i], to, text, limit);
-      bool next = !answer && answer.error().is(kDialFailed) && i + 1 < candidates.size();
-      if (next) continue;
-      out->emplace(std::move(answer));
-      co_return;
-    }
-  }(*this, std::move(all), std::move(target), std::move(body), timeout, outcome));
-  Scope deadline(executor, "webhook deadline");
-  deadline.spawn([](Scope& w, std::chrono::milliseconds limit) -> Task<void> {
-    co_await sleep_for(limit);
-    w.cancel();
-  }(work, timeout));
-  std::exception_ptr cancelled;
-  try {
-    co_await work.wait_idle();
-  } catch (...) {
-    cancelled = std::current_exception();
-  }
-  if (cancelled) co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-  co_await deadline.join();
-  co_await work.join();
-  if (cancelled) std::rethrow_exception(cancelled);
+  (void)co_await finish_within(
+      timeout,
+      [](WebhookCaller& self, std::vector<Place> candidates, WebhookTarget to, std::string text,
+         std::chrono::milliseconds limit, std::shared_ptr<std::optional<Result<std::string>>> out) -> Task<void> {
+        for (size_t i = 0; i < candidates.size(); ++i) {
+          auto answer = co_await self.post_to(candidates[i], to, text, limit);
+          bool next = !answer && answer.error().is(kDialFailed) && i + 1 < candidates.size();
+          if (next) continue;
+          out->emplace(std::move(answer));
+          co_return;
+        }
+      }(*this, std::move(all), std::move(target), std::move(body), timeout, outcome));
   if (!*outcome) co_return redoubt::timeout("context deadline exceeded");
   co_return std::move(**outcome);
 }

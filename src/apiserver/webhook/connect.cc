@@ -1,4 +1,4 @@
-// A CONNECT as webhooks see it: pods/exec and its like, with the request's parameters as the object.
+// Subresources as webhooks see them: pods/exec and its like by the request's parameters, others by their own object.
 #include "apiserver/rest.h"
 #include "apiserver/webhook/admission_webhooks.h"
 
@@ -33,6 +33,13 @@ Value options_of(Context& c) {
 }
 
 }  // namespace
+
+Task<Result<void>> Rest::admit_part(Context& c, std::string_view operation, Value old, Value& object) {
+  if (webhooks_ == nullptr) co_return Result<void>{};
+  AdmissionWebhooks::Change change{operation, old, !c.param("dryRun").empty()};
+  RD_CO_TRYV(co_await webhooks_->mutate(c, change, object));
+  co_return co_await webhooks_->validate(c, change, object);
+}
 
 Task<Result<void>> Rest::admit_connect(Context& c) {
   if (webhooks_ == nullptr || c.subresource == nullptr || !c.subresource->connect) co_return Result<void>{};

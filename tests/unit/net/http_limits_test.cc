@@ -179,3 +179,29 @@ TEST(HttpLimits, DrainEndsIdleConnectionsAtOnce) {
     EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
   });
 }
+
+// A client of a proxy goes away while its slow backend has not answered.
+TEST(HttpLimits, ACancelledRequestLeavesNoDeadlineBehind) {
+  Fixture f;
+  run_until_done([&]() -> Task<void> {
+    auto executor = co_await boost::asio::this_coro::executor;
+    for (bool http2 : {false, true}) {
+      for (int i = 0; i < 8; ++i) {
+        auto client = f.client(executor, http2);
+        Scope scope(executor);
+        auto answered = std::make_shared<bool>(false);
+        scope.spawn([](HttpClient& c, std::shared_ptr<bool> out) -> Task<void> {
+          ClientRequest request;
+          request.target = "/sleep";
+          request.header_timeout = 200ms;
+          (void)co_await c.send(std::move(request));
+          *out = true;
+        }(*client, answered));
+        co_await sleep_for(50ms);
+        co_await scope.join();
+        EXPECT_FALSE(*answered);
+      }
+    }
+    co_await sleep_for(400ms);
+  });
+}

@@ -30,7 +30,7 @@ class MemorySnapshot : public store::Snapshot {
 
 class MemoryStore : public store::Store {
  public:
-  // Puts an object given as JSON; its name, namespace, uid and spec.nodeName are read off it.
+  // Puts an object given as JSON; its name, namespace, uid, labels and spec.nodeName are read off it.
   void put(const std::string& resource, const std::string& json) {
     schema::Arena arena;
     auto value = schema::parse_json(json, arena);
@@ -41,6 +41,8 @@ class MemoryStore : public store::Store {
     object->key =
         "/registry/" + resource + "/" + (object->namespace_.empty() ? "" : object->namespace_ + "/") + object->name;
     object->fields.emplace_back("spec.nodeName", value->get({"spec", "nodeName"}).as_string());
+    for (const schema::Member& label : schema::members(value->get({"metadata", "labels"})))
+      object->labels.emplace_back(label.key, label.value.as_string());
     object->json = Bytes::copy(json);
     object->revision = ++revision_;
     auto next = std::make_shared<MemorySnapshot>(*current(resource));
