@@ -1,4 +1,5 @@
 """A running node's certificates: twenty rotations of both under load, then its cluster's authorities, with no request failing."""
+import http.client
 import os
 import shutil
 import socket
@@ -78,6 +79,23 @@ class Load:
         self.thread.join()
 
 
+class Watch:
+    """A watch that is held open, with the certificate that it was opened with: it must outlive that certificate."""
+
+    def __init__(self, server):
+        self.server, caller = server, server.admin()
+        self.connection = http.client.HTTPSConnection(*caller.address, context=caller.context, timeout=30)
+        self.connection.request("GET", "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1800")
+        self.events = self.connection.getresponse()
+        assert self.events.status == 200
+
+    def sees(self, name):
+        self.server.kubectl("-n", "default", "create", "configmap", name)
+        while f'"name":"{name}"' not in (line := self.events.readline().decode()):
+            assert line, "the watch was ended"
+        return True
+
+
 def lines(server, which):
     text = server.agent_log.read_text(errors="replace")
     return sum(1 for line in text.splitlines() if "certificate in use" in line and which in line)
@@ -87,6 +105,8 @@ def test_twenty_rotations_under_load_with_no_failed_request(node):
     pem = node.agent_folder / "kubelet" / "pki" / "kubelet-client-current.pem"
     serving = node.agent_folder / "kubelet" / "pki" / "kubelet-server-current.pem"
     before = lines(node, "client"), lines(node, "serving")
+    watch = Watch(node)
+    assert watch.sees("before")
     # Through the API server to the kubelet: its serving certificate, and the API server's own towards it, on each new connection.
     with Load(node, "/api/v1/nodes/n1/proxy/healthz", "ok") as kubelet, Load(node, "/api/v1/nodes/n1", "n1") as api:
         wanted = int(os.environ.get("REDOUBT_ROTATIONS", "20"))
@@ -100,7 +120,11 @@ def test_twenty_rotations_under_load_with_no_failed_request(node):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert time.time() - path.stat().st_mtime < 2 * LIFE
     # The node never went away: its lease was renewed throughout, with whichever certificate was current.
-    assert "renewing the node's lease failed" not in node.agent_log.read_text(errors="replace")
+    log = node.agent_log.read_text(errors="replace")
+    assert "renewing the node's lease failed" not in log
+    # Nor was a connection dropped: the tunnel is the one of the beginning, and so is the watch.
+    assert "tunnel is down" not in log
+    assert watch.sees("after")
 
 
 def test_the_clusters_authorities_are_rotated_beneath_a_running_node(node):
