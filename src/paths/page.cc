@@ -125,13 +125,12 @@ function boxes() {
   return sides;
 }
 
-function drawPath(o, x1, x2, y) {
+function drawPath(o, serverX, otherX, y) {
+  const x1 = Math.min(serverX, otherX), x2 = Math.max(serverX, otherX);
   const middle = (x1 + x2) / 2, toServer = o.path.endsWith("-apiserver") || o.path === "tunnel-reverse" || o.path === "tunnel-konnectivity";
-  const left = x1 < x2 && x1 < 400;
-  const towards = toServer === left ? 1 : -1;  // 1: the arrow's head is at the right end
-  const tip = towards > 0 ? Math.max(x1, x2) : Math.min(x1, x2);
+  const tip = toServer ? serverX : otherX, towards = tip === x2 ? 1 : -1;
   const g = element("svg:g", {class: "path " + o.verdict, tabindex: "0", role: "button", "aria-label": title(o), "aria-pressed": String(keyOf(o) === chosen), "data-key": keyOf(o)},
-    element("svg:rect", {class: "ring", x: Math.min(x1, x2), y: y - 15, width: Math.abs(x2 - x1), height: 24, rx: 4}),
+    element("svg:rect", {class: "ring", x: x1, y: y - 15, width: x2 - x1, height: 24, rx: 4}),
     element("svg:line", {class: "hit", x1, y1: y, x2, y2: y}),
     element("svg:line", {class: "seen", x1, y1: y, x2, y2: y}),
     element("svg:path", {d: `M${tip} ${y}l${-8 * towards} -5v10z`, fill: "currentColor"}));
@@ -171,13 +170,13 @@ function draw() {
   const narrow = window.innerWidth < 700, sides = boxes();
   const svg = element("svg:svg", {"aria-label": "Control plane, nodes and the paths between them"});
   const heightOf = list => [...list.values()].reduce((sum, paths) => sum + Math.max(50, paths.length * 30 + 12) + 14, 0);
-  const column = (list, top, boxX, boxWidth, from, to) => {
+  const column = (list, top, boxX, boxWidth, serverX, otherX) => {
     let y = top;
     for (const [name, paths] of list) {
       const height = Math.max(50, paths.length * 30 + 12);
       drawBox(svg, boxX, y, boxWidth, height, name);
       const first = y + height / 2 - (paths.length - 1) * 15 + 4;
-      paths.forEach((o, i) => svg.append(drawPath(o, from, to, first + i * 30)));
+      paths.forEach((o, i) => svg.append(drawPath(o, serverX, otherX, first + i * 30)));
       y += height + 14;
     }
     return y;
@@ -187,13 +186,13 @@ function draw() {
     // One column: the API server to the left, everything else below each other.
     height = heightOf(sides.left) + heightOf(sides.right) + 10;
     drawBox(svg, 4, 4, 78, height - 18, "API server");
-    const y = column(sides.left, 4, 268, 128, 268, 82);
+    const y = column(sides.left, 4, 268, 128, 82, 268);
     column(sides.right, y, 268, 128, 82, 268);
     svg.setAttribute("viewBox", `0 0 400 ${height}`);
   } else {
     height = Math.max(heightOf(sides.left), heightOf(sides.right), 160) + 10;
     drawBox(svg, 430, 4, 130, height - 18, "API server");
-    column(sides.left, 4, 4, 170, 174, 430);
+    column(sides.left, 4, 4, 170, 430, 174);
     column(sides.right, 4, 800, 186, 560, 800);
     svg.setAttribute("viewBox", `0 0 990 ${height}`);
   }

@@ -123,7 +123,19 @@ constexpr Text kWebhookDefaults[] = {
     {"insecure-skip-tls-verify in a webhook's kubeconfig is refused.",
      "insecure-skip-tls-verify in der kubeconfig eines Webhooks wird abgelehnt."},
 };
+constexpr Flag kWebhookFlags[] = {
+    {"redoubt server",
+     "--authentication-token-webhook-config-file",
+     {"a kubeconfig that names the webhook and its authority", "eine kubeconfig, die Webhook und Stelle nennt"}},
+    {"redoubt server", "--authorization-webhook-config-file", {"likewise", "ebenso"}},
+};
 constexpr Test kWebhookTests[] = {
+    {"tests/unit/apiserver/webhook/admission_webhooks_test.cc",
+     "AreAskedOfNobodyWithAnotherCertificate",
+     {"a webhook of another authority is asked nothing", "ein Webhook einer anderen Stelle wird nichts gefragt"}},
+    {"tests/unit/apiserver/webhook/answer_test.cc",
+     "IsBelievedOnlyForTheRequestThatWasAsked",
+     {"an answer counts for its own request only", "eine Antwort zählt nur für ihre eigene Anfrage"}},
     {"tests/unit/apiserver/auth/oidc_test.cc",
      "BelievesNoOtherServer",
      {"an issuer of another authority is not believed", "einem Aussteller einer anderen Stelle wird nicht geglaubt"}},
@@ -273,7 +285,7 @@ constexpr PathFacts kPaths[] = {
      {"HTTPS, verified by caBundle; in-cluster ones through the tunnel",
       "HTTPS, geprüft am caBundle; im Cluster durch den Tunnel"},
      kWebhookDefaults,
-     {},
+     kWebhookFlags,
      kWebhookTests},
     {"apiserver-store",
      Direction::ToCluster,
