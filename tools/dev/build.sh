@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Building with CMake, Ninja and ccache. Sourced by ./dev.
+: "${root:?is the checkout, which ./dev sets}"
 
 # build PRESET [TARGET...]
 build() {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The one-machine cluster of this checkout, all of it under .dev/. Sourced by ./dev.
+: "${root:?is the checkout, which ./dev sets}"
 
 state=$root/.dev
 # What is built and run; dev compiles faster than what users run (REDOUBT_PRESET=dev ./dev up).

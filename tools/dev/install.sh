@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What a bare Debian 12 needs to build, run and test. Sourced by ./dev.
+: "${root:?is the checkout, which ./dev sets}"
 
 # Compiler, build tools and libraries.
 build_packages=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache mold ninja-build cmake pkg-config git ca-certificates

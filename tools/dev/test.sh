@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # All tests, and the closing line "N passed, N failed". Sourced by ./dev.
+: "${root:?is the checkout, which ./dev sets}"
 
 passed=0
 failed=0

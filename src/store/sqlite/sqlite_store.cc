@@ -511,13 +511,13 @@ class SqliteStore : public Store {
 
   void compact_by_age() {
     int64_t limit = wall_ms() - std::chrono::duration_cast<milliseconds>(options_.history).count();
-    Revision upto = 0;
+    Revision up_to = 0;
     for (const auto& [revision, time_ms] : superseded_) {
       if (time_ms > limit) break;
-      upto = std::max(upto, revision);
+      up_to = std::max(up_to, revision);
     }
-    if (upto > compacted_revision_.load()) {
-      if (auto done = compact_to(upto, false); !done)
+    if (up_to > compacted_revision_.load()) {
+      if (auto done = compact_to(up_to, false); !done)
         log_warning("store: compaction failed", {{"error", done.error().message()}});
     }
   }
