@@ -24,9 +24,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(ApiServerOptions options) {
   return out;
 }
 
-net::Handler ApiServer::handler() {
-  return [state = state_.get()](net::Request request, net::Responder& responder) {
-    return pipeline::serve(*state, std::move(request), responder);
+net::Starter ApiServer::starter() {
+  return [state = state_.get()](net::Request request, net::Responder& responder, net::ImmediateResponder* now) {
+    return pipeline::start(*state, std::move(request), responder, now);
   };
 }
 

@@ -10,7 +10,7 @@
 #include "apiserver/connect.h"
 #include "apiserver/rest.h"
 #include "egress/dialer.h"
-#include "net/http.h"
+#include "net/immediate.h"
 
 namespace redoubt::apiserver {
 
@@ -47,7 +47,7 @@ class ApiServer {
   static Result<std::unique_ptr<ApiServer>> make(ApiServerOptions options);
   ~ApiServer();
   // For net::HttpServer; any loop.
-  net::Handler handler();
+  net::Starter starter();
   // Makes what every cluster has: namespaces, RBAC's default policy, priority classes, the `kubernetes` Service. Before
   // /readyz is ok.
   Task<Result<void>> bootstrap();

@@ -340,7 +340,7 @@ void add_warnings(const Context& c, net::Headers& headers) {
 
 }  // namespace
 
-Task<void> send_encoded(Context& c, int code, Encoded encoded) {
+WholeAnswer whole_answer(Context& c, Encoded encoded) {
   net::Headers headers{{"content-type", encoded.content_type}, {"cache-control", "no-cache, private"}};
   add_warnings(c, headers);
   if (c.audit != nullptr) c.audit->answered(encoded.content_type, encoded.body);
@@ -350,7 +350,12 @@ Task<void> send_encoded(Context& c, int code, Encoded encoded) {
     headers.add("vary", "Accept-Encoding");
     encoded.body = one(net::gzip(encoded.body, 1));
   }
-  co_await c.responder.send(code, std::move(headers), std::move(encoded.body));
+  return {std::move(headers), std::move(encoded.body)};
+}
+
+Task<void> send_encoded(Context& c, int code, Encoded encoded) {
+  WholeAnswer answer = whole_answer(c, std::move(encoded));
+  co_await c.responder.send(code, std::move(answer.headers), std::move(answer.body));
 }
 
 Task<void> send_status(Context& c, const Status& status) {

@@ -35,6 +35,13 @@ Bytes encode_bookmark(const Context& context, store::Revision revision, bool ini
 Bytes encode_error_event(const Context& context, const Status& status);
 std::string content_type_of(const Context& context, bool watch);
 
+// A whole answer with its headers: warnings, and the body compressed where the client takes that and it pays.
+struct WholeAnswer {
+  net::Headers headers;
+  BytesList body;
+};
+WholeAnswer whole_answer(Context& context, Encoded encoded);
+
 // Answers with a Status in the form asked for.
 Task<void> send_status(Context& context, const Status& status);
 Task<void> send_encoded(Context& context, int code, Encoded encoded);

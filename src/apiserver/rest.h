@@ -27,6 +27,8 @@ class Rest {
   Rest(store::Store& store, const Authorizer& authorizer, Admission& admission, ServiceIps& service_ips)
       : store_(store), authorizer_(authorizer), admission_(admission), service_ips_(service_ips) {}
 
+  // A stored object as the request asks for it. NotFound when there is none. Never waits.
+  Result<Encoded> read(const Context& context) const;
   Task<void> get(Context& context);
   Task<void> list(Context& context);
   Task<void> watch(Context& context);

@@ -71,11 +71,15 @@ Result<std::vector<store::ObjectPtr>> Rest::select(Context& c, const store::Snap
   return out;
 }
 
-Task<void> Rest::get(Context& c) {
+Result<Encoded> Rest::read(const Context& c) const {
   auto object =
       store_.snapshot(c.resource->storage_prefix)->find(storage_key(*c.resource, c.info.namespace_, c.info.name));
-  if (!object) co_return co_await send_status(c, not_found(c.group_resource(), c.info.name).error());
-  auto encoded = encode_object(c, *object);
+  if (!object) return not_found(c.group_resource(), c.info.name);
+  return encode_object(c, *object);
+}
+
+Task<void> Rest::get(Context& c) {
+  auto encoded = read(c);
   if (!encoded) co_return co_await send_status(c, encoded.error());
   co_await send_encoded(c, 200, std::move(*encoded));
 }

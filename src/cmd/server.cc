@@ -165,7 +165,7 @@ class ServerImpl : public Server {
     http.port = options_.secure_port;
     RD_TRY(tls_, net::TlsServerContext::make(std::move(tls)));
     http.tls = tls_;
-    http.handler = api_->handler();
+    http.starter = api_->starter();
     RD_TRY(http_, net::HttpServer::start(*loops_, std::move(http)));
     RD_TRYV(run_on(loops_->executor(0), api_->bootstrap()));
 

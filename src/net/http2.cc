@@ -580,6 +580,14 @@ void Http2Stream::finish(Headers trailers) {
   connection->wake_writer();
 }
 
+void Http2Stream::put_last(BytesList pieces) {
+  if (closed || connection == nullptr || out_ended) return;
+  std::erase_if(pieces, [](const Bytes& piece) { return piece.empty(); });
+  out_bytes += total_size(pieces);
+  out.append(std::move(pieces));
+  finish({});
+}
+
 void Http2Stream::widen_window(int32_t bytes) {
   if (closed || connection == nullptr) return;
   nghttp2_session_set_local_window_size(connection->session_, NGHTTP2_FLAG_NONE, id, bytes);

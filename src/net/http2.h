@@ -75,6 +75,8 @@ class Http2Stream : public std::enable_shared_from_this<Http2Stream> {
   // Queues pieces; waits while more than the bound is queued.
   Task<Result<void>> write(BytesList pieces);
   void finish(Headers trailers);
+  // Queues the whole of what is left to send, however much, and ends it.
+  void put_last(BytesList pieces);
   void widen_window(int32_t bytes);
   void reset(uint32_t code);
   // Nothing more of the request is wanted: once the response has gone out, the peer is told to stop sending.

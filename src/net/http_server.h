@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/http.h"
+#include "net/immediate.h"
 #include "net/loop.h"
 #include "net/tls.h"
 
@@ -18,6 +19,7 @@ struct HttpServerOptions {
   int unix_mode = 0600;                   // of the socket's file
   std::shared_ptr<TlsServerContext> tls;  // null: plain text, for unix sockets and tests only
   Handler handler;
+  Starter starter;  // instead of handler where set
   // Limits, each with what happens at it (net/limits.h has the defaults and their reasons).
   size_t max_connections = 20'000;                  // further ones are closed at once
   size_t max_streams_per_connection = 250;          // HTTP/2 SETTINGS

@@ -51,35 +51,103 @@ bool is_long_running(const RequestInfo& info) {
          info.subresource == "tunnel";
 }
 
-Task<void> serve(Services& services, net::Request request, net::Responder& responder) {
-  auto began = std::chrono::steady_clock::now();
-  std::optional<AuditTrail> trail;
-  if (services.options.auditor != nullptr) trail.emplace(*services.options.auditor, responder);
-  Context c{request, trail ? *trail : responder};
-  if (trail) trail->attach(c);
-  std::exception_ptr thrown;
-  try {
-    bool refused = false;
-    for (auto* step : kSteps) {
-      Verdict verdict = step(services, c);
-      if (!verdict.is_here()) verdict = Verdict(co_await verdict.task());
-      refused = !verdict.value();
-      if (!refused) continue;
-      co_await send_status(c, verdict.value().error());
-      break;
-    }
-    if (!refused && c.info.resource_request) co_await serve_resource(services, c);
-    if (!refused && !c.info.resource_request) co_await serve_path(services, c);
-    if (!refused) count_request(c, began);
-  } catch (...) {
-    if (!trail) throw;
-    thrown = std::current_exception();
+namespace {
+
+// One request's way: its state, and how far it has come.
+class Course {
+ public:
+  Course(Services& services, net::Request request, net::Responder& responder)
+      : services_(services),
+        request_(std::move(request)),
+        trail_(services.options.auditor != nullptr
+                   ? std::optional<AuditTrail>(std::in_place, *services.options.auditor, responder)
+                   : std::optional<AuditTrail>()),
+        c_{request_, trail_ ? static_cast<net::Responder&>(*trail_) : responder} {
+    if (trail_) trail_->attach(c_);
   }
-  if (!trail) co_return;
-  // The event is written even when the client has gone.
-  co_await boost::asio::this_coro::throw_if_cancelled(false);
-  co_await trail->finish(thrown);
-  if (thrown) std::rethrow_exception(thrown);
+  Course(const Course&) = delete;
+  Course& operator=(const Course&) = delete;
+
+  // As far as it goes without waiting; true when that was the whole way. What is thrown is kept for go_on().
+  bool begin(net::ImmediateResponder* now) {
+    try {
+      advance();
+      return now != nullptr && answer_now(*now);
+    } catch (...) {
+      thrown_ = std::current_exception();
+      return false;
+    }
+  }
+
+  // The rest of the way.
+  static Task<void> go_on(std::unique_ptr<Course> self) {
+    std::exception_ptr thrown;
+    try {
+      co_await self->finish();
+    } catch (...) {
+      if (!self->trail_) throw;
+      thrown = std::current_exception();
+    }
+    if (!self->trail_) co_return;
+    // The event is written even when the client has gone.
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    co_await self->trail_->finish(thrown);
+    if (thrown) std::rethrow_exception(thrown);
+  }
+
+ private:
+  // The steps up to the first that has to wait, or that refuses.
+  void advance() {
+    while (next_ < std::size(kSteps)) {
+      verdict_ = kSteps[next_++](services_, c_);
+      if (!verdict_.is_here() || !verdict_.value()) return;
+    }
+  }
+
+  // An object read from memory, answered on the spot. False: nothing was done.
+  bool answer_now(net::ImmediateResponder& now) {
+    if (trail_ || next_ < std::size(kSteps) || !verdict_.is_here() || !verdict_.value()) return false;
+    if (c_.info.verb != "get" || !c_.info.resource_request || c_.request.method != "GET") return false;
+    auto answer = read_now(services_, c_);
+    if (!answer) return false;
+    now.send_now(200, std::move(answer->headers), std::move(answer->body));
+    count_request(c_, began_);
+    return true;
+  }
+
+  Task<void> finish() {
+    if (thrown_) std::rethrow_exception(thrown_);
+    while (true) {
+      if (!verdict_.is_here()) verdict_ = Verdict(co_await verdict_.task());
+      if (!verdict_.value()) co_return co_await send_status(c_, verdict_.value().error());
+      if (next_ == std::size(kSteps)) break;
+      advance();
+    }
+    if (c_.info.resource_request) {
+      co_await serve_resource(services_, c_);
+    } else {
+      co_await serve_path(services_, c_);
+    }
+    count_request(c_, began_);
+  }
+
+  Services& services_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  net::Request request_;
+  std::optional<AuditTrail> trail_;
+  Context c_;
+  size_t next_ = 0;
+  Verdict verdict_;
+  std::exception_ptr thrown_;
+};
+
+}  // namespace
+
+std::optional<Task<void>> start(Services& services, net::Request request, net::Responder& responder,
+                                net::ImmediateResponder* now) {
+  auto course = std::make_unique<Course>(services, std::move(request), responder);
+  if (course->begin(now)) return {};
+  return Course::go_on(std::move(course));
 }
 
 }  // namespace redoubt::apiserver::pipeline

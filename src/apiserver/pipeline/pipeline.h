@@ -12,6 +12,7 @@
 #include "apiserver/auth/seen_addresses.h"
 #include "apiserver/context.h"
 #include "apiserver/discovery/openapi_documents.h"
+#include "apiserver/encode.h"
 #include "apiserver/pipeline/verdict.h"
 #include "apiserver/rest.h"
 #include "apiserver/reviews.h"
@@ -41,8 +42,10 @@ struct Services {
   OpenApiDocuments openapi;
 };
 
-// The whole way; what a net::Handler calls.
-Task<void> serve(Services& services, net::Request request, net::Responder& responder);
+// The whole way; what a net::Starter calls. As far as nothing has to be waited for it is gone at once, and the read of
+// an object that is in memory is answered before this returns.
+std::optional<Task<void>> start(Services& services, net::Request request, net::Responder& responder,
+                                net::ImmediateResponder* now);
 
 // ---- the steps before the handlers ----
 Verdict parse(Services& services, Context& context);           // the query
@@ -56,6 +59,8 @@ Verdict authorize(Services& services, Context& context);       // 403
 
 // ---- the handlers ----
 Task<void> serve_resource(Services& services, Context& context);
+// The answer to a get of a stored object, where that is all there is to it; nothing: serve_resource answers.
+std::optional<WholeAnswer> read_now(Services& services, Context& context);
 Task<void> serve_path(Services& services, Context& context);
 Task<void> serve_health(Services& services, Context& context);  // /livez, /readyz, /healthz
 

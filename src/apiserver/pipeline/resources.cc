@@ -2,16 +2,33 @@
 
 namespace redoubt::apiserver::pipeline {
 
+namespace {
+
+// Whether the path names a namespace where the resource has none, or the other way round.
+bool wrong_scope(const schema::Resource& r, const Context& c) {
+  if (!r.namespaced) return !c.info.namespace_.empty() && r.name != "namespaces";
+  return c.info.namespace_.empty() && !(c.info.name.empty() && (c.info.verb == "list" || c.info.verb == "watch")) &&
+         !r.storage_prefix.empty() && c.info.verb != "deletecollection" && c.param("fieldSelector").empty();
+}
+
+}  // namespace
+
+std::optional<WholeAnswer> read_now(Services& s, Context& c) {
+  if (!c.info.subresource.empty()) return {};
+  c.resource = schema::find_resource(c.info.group, c.info.version, c.info.resource);
+  if (c.resource == nullptr || c.resource->storage_prefix.empty() || (c.resource->verbs & schema::kVerbGet) == 0 ||
+      wrong_scope(*c.resource, c))
+    return {};
+  auto encoded = s.rest->read(c);
+  if (!encoded) return {};
+  return whole_answer(c, std::move(*encoded));
+}
+
 Task<void> serve_resource(Services& s, Context& c) {
   c.resource = schema::find_resource(c.info.group, c.info.version, c.info.resource);
   if (c.resource == nullptr) co_return co_await send_status(c, page_not_found().error());
   const schema::Resource& r = *c.resource;
-  if (r.namespaced
-          ? c.info.namespace_.empty() && !(c.info.name.empty() && (c.info.verb == "list" || c.info.verb == "watch")) &&
-                !r.storage_prefix.empty() && c.info.verb != "deletecollection" && c.param("fieldSelector").empty()
-          : !c.info.namespace_.empty() && r.name != "namespaces") {
-    co_return co_await send_status(c, page_not_found().error());
-  }
+  if (wrong_scope(r, c)) co_return co_await send_status(c, page_not_found().error());
   uint32_t verb = 0;
   static const std::map<std::string_view, uint32_t> kVerbs = {
       {"get", schema::kVerbGet},       {"list", schema::kVerbList},
