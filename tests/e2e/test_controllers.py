@@ -179,6 +179,7 @@ def test_two_hundred_and_fifty_endpoints_make_three_slices(cluster, namespace):
     after = {s["metadata"]["name"]: s["metadata"]["resourceVersion"] for s in slices(cluster, namespace, "many")}
     assert sum(before[n] != after[n] for n in before) == 1, "one changed endpoint writes one slice"
     cluster.kubectl("delete", "node", "held")
+    cluster.kubectl("-n", namespace, "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
 
 
 # ---- nodes ----
@@ -223,7 +224,7 @@ def test_a_silent_node_loses_its_pods(cluster, namespace):
         # Gone: its pods go too.
         cluster.kubectl("delete", "node", "silent")
         cluster.eventually("pods of a node that is gone to go", lambda: gone(cluster, namespace, "pod", "staying") and
-                           gone(cluster, namespace, "pod", "short"), timeout=120)
+                           gone(cluster, namespace, "pod", "short"), timeout=180)
     finally:
         cluster.kubectl("delete", "node", "silent", "--ignore-not-found")
 
