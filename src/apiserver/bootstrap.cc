@@ -1,6 +1,7 @@
 #include "apiserver/apiserver_state.h"
 #include "apiserver/auth/bootstrap_policy.h"
 #include "base/json_text.h"
+#include "base/log.h"
 
 namespace redoubt::apiserver {
 
@@ -20,6 +21,7 @@ class NoResponder : public net::Responder {
 struct Wanted {
   std::string group, resource, ns, name, json;
   bool keep_current = false;  // brought up to date on every start
+  bool optional = false;      // somebody else's choice may stand against it
 };
 
 // What extension API servers read to know their callers: whose client certificates count, and which front proxy (this
@@ -137,6 +139,15 @@ Task<Result<void>> ApiServer::bootstrap() {
            R"("conditions":{{"ready":true}}}}],"ports":[{{"name":"https","port":{},"protocol":"TCP"}}]}})",
            s.options.advertise_address, s.options.advertise_port),
        true});
+  // Without a selector: the nodes' agents answer under its address, unless somebody gives it endpoints (CoreDNS does).
+  all.push_back(
+      {"", "services", "kube-system", "kube-dns",
+       fmt::format(
+           R"({{"metadata":{{"name":"kube-dns","labels":{{"k8s-app":"kube-dns","kubernetes.io/cluster-service":"true","kubernetes.io/name":"CoreDNS"}}}},)"
+           R"("spec":{{"clusterIP":"{}","type":"ClusterIP","ports":[{{"name":"dns","port":53,"protocol":"UDP","targetPort":53}},)"
+           R"({{"name":"dns-tcp","port":53,"protocol":"TCP","targetPort":53}}]}}}})",
+           s.service_ips->dns()),
+       false, true});
   all.push_back({"", "configmaps", "kube-system", "extension-apiserver-authentication",
                  extension_authentication(s.options), true});
   // The namespaces first; then everything at once, so that one durable transaction carries many.
@@ -145,8 +156,14 @@ Task<Result<void>> ApiServer::bootstrap() {
   auto failure = std::make_shared<std::optional<Status>>();
   for (size_t i = 4; i < all.size(); ++i) {
     scope.spawn([](Rest& rest, Wanted wanted, std::shared_ptr<std::optional<Status>> out) -> Task<void> {
+      bool optional = wanted.optional;
       auto done = co_await ensure(rest, std::move(wanted));
-      if (!done) *out = done.error();
+      if (done) co_return;
+      if (optional) {
+        log_warning("a default object could not be made", {{"error", done.error().message()}});
+      } else {
+        *out = done.error();
+      }
     }(*s.rest, all[i], failure));
   }
   co_await scope.wait_idle();

@@ -44,6 +44,10 @@ std::string ServiceIps::first() const {
   return text_of(network_ + 1);
 }
 
+std::string ServiceIps::dns() const {
+  return text_of(network_ + 10);
+}
+
 ServiceIps::Reservation::~Reservation() {
   if (owner_ == nullptr) return;
   std::lock_guard lock(owner_->mutex_);

@@ -41,6 +41,8 @@ class ServiceIps {
   Result<Reservation> assign(Value& service, const Value& old, Arena& arena);
   // The first address, which is the API server's own.
   std::string first() const;
+  // The tenth, which is the cluster's DNS by custom.
+  std::string dns() const;
 
  private:
   ServiceIps(const store::Store& store, uint32_t network, uint32_t size)

@@ -113,6 +113,8 @@ class ControlPlaneImpl : public ControlPlane {
     RD_TRY(api, client_of("node-controller"));
     add(make_node_ipam(*api, *informers_, server_.options().cluster_cidr));
     add(make_node_lifecycle(*api, *informers_));
+    RD_TRY(api, client_of("network-policy-controller"));
+    add(make_network_policy(*api, *informers_));
     RD_TRY(api, client_of("pod-garbage-collector"));
     add(make_pod_gc(*api, *informers_));
     RD_TRY(api, client_of("namespace-controller"));

@@ -4,10 +4,13 @@
 
 #include "base/time.h"
 #include "cmd/bootstrap_tokens.h"
+#include "dns/attachment.h"
 #include "kubelet/kubelet.h"
 #include "kubelet/node/join.h"
 #include "kubelet/node/network.h"
 #include "kubeproxy/proxier.h"
+#include "networkpolicy/enforcer.h"
+#include "podnetwork/pod_network.h"
 #include "schema/k8s/core_v1.h"
 
 namespace redoubt::cmd {
@@ -44,6 +47,9 @@ Result<void> reset_machine(const kubelet::Options& options) {
   // Nothing to remove is fine: it only fails then.
   std::string bridge = fmt::format("ip link delete {} 2>/dev/null", kubelet::kBridge);
   [[maybe_unused]] int ignored = std::system(bridge.c_str());
+  RD_TRYV(dns::detach_all());
+  RD_TRYV(networkpolicy::remove_rules());
+  RD_TRYV(podnetwork::remove_pod_network(options.root_dir));
   return kubeproxy::remove_rules();
 }
 

@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "base/blocking.h"
 #include "base/event.h"
 #include "base/log.h"
 #include "client/informer.h"
@@ -74,6 +75,7 @@ class KubeletImpl : public Kubelet {
  private:
   Task<Result<void>> start_all() {
     Executor executor = loops_.executor(0);
+    options_.node_dns = co_await run_blocking([path = options_.resolv_conf] { return net::read_resolv_conf(path); });
     RD_CO_TRY(NodeIdentity identity, co_await ensure_identity(options_));
     options_.server = identity.server;
     client::Config config;
@@ -88,7 +90,7 @@ class KubeletImpl : public Kubelet {
     registration_ = std::make_unique<Registration>(*api_, *runtime_, options_);
     RD_CO_TRY(std::string pod_cidr, co_await registration_->register_node());
     if (options_.manage_network)
-      RD_CO_TRYV(write_cni_config(cni_conf_dir(options_), pod_cidr, options_.root_dir + "/cni"));
+      RD_CO_TRYV(write_cni_config(cni_conf_dir(options_), pod_cidr, options_.root_dir + "/cni", options_.pod_mtu));
 
     ServerDependencies deps{.api = *api_,
                             .runtime = *runtime_,
@@ -110,6 +112,13 @@ class KubeletImpl : public Kubelet {
     pods_ = std::make_unique<client::Informer<core::Pod>>(
         *api_, "", client::ListOptions{.field_selector = "spec.nodeName=" + options_.node_name});
     services_ = std::make_unique<client::Informer<core::Service>>(*api_);
+    if (options_.cluster_dns.empty()) {
+      services_->on_change([this](const auto&, const auto& after) {
+        if (after && after->metadata.namespace_ == "kube-system" && after->metadata.name == "kube-dns" &&
+            after->spec.clusterIP != "None")
+          options_.cluster_dns = after->spec.clusterIP;
+      });
+    }
     Rotation::Users users;
     users.client = [this](const pki::KeyPair& pair) {
       Result<void> done = api_->replace_certificate(pair.certificate_pem, pair.private_key_pem);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/task.h"
+#include "net/resolv_conf.h"
 
 namespace redoubt::client {
 class Client;
@@ -33,9 +34,12 @@ struct Options {
   std::string pod_infra_container_image = "registry.k8s.io/pause:3.10";
   bool manage_containerd = false;  // start a containerd of its own under run_dir and root_dir
   bool manage_network = true;      // write a CNI configuration from the node's podCIDR
+  int pod_mtu = 0;                 // of pods' interfaces; 0: the machine's
   std::string cni_bin_dir = "/usr/lib/cni";
   std::string cluster_domain = "cluster.local";
-  std::string cluster_dns;  // address of the cluster's DNS, when there is one
+  std::string cluster_dns;  // --cluster-dns; default: Service kube-system/kube-dns' address, when there is one
+  std::string resolv_conf = "/etc/resolv.conf";  // --resolv-conf: the machine's own DNS
+  net::ResolvConf node_dns;                      // what that file says
   // How to reach the API server, and how to be let in the first time.
   std::string server;  // "https://10.0.0.1:6443"
   std::string bootstrap_token;

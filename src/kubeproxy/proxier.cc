@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "kubeproxy/conntrack.h"
 #include "kubeproxy/nftables.h"
+#include "nft/nft.h"
 
 namespace redoubt::kubeproxy {
 
@@ -37,11 +38,11 @@ std::string zone_of(const core::Node& node) {
 
 }  // namespace
 
-Proxier::Proxier(client::Client& api, net::LoopPool& loops, Options options)
+Proxier::Proxier(client::Client& api, client::ServiceWatch& watch, net::LoopPool& loops, Options options)
     : api_(api),
       options_(std::move(options)),
-      services_(api),
-      slices_(api),
+      services_(watch.services),
+      slices_(watch.slices),
       node_(api, "", client::ListOptions{.field_selector = "metadata.name=" + options_.node_name}),
       tables_{{Family::IPv4, 0, {}}, {Family::IPv6, 0, {}}},
       work_(api.executor()),
@@ -82,8 +83,6 @@ Task<void> Proxier::run() {
   Scope scope(api_.executor(), "kube-proxy");
   std::exception_ptr stopped;
   try {
-    scope.spawn(services_.run());
-    scope.spawn(slices_.run());
     scope.spawn(node_.run());
     co_await services_.wait_synced();
     co_await slices_.wait_synced();
@@ -93,6 +92,7 @@ Task<void> Proxier::run() {
   } catch (...) {
     stopped = std::current_exception();
   }
+  co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
   co_await scope.join();
   if (stopped) std::rethrow_exception(stopped);
 }
@@ -181,7 +181,7 @@ Task<void> Proxier::sync() {
       }
       uint32_t generation = static_cast<uint32_t>(random_below(0x7fffffff)) + 1;
       std::string script = base + transaction.script() + generation_script(table.family, 0, generation);
-      auto done = co_await run_blocking([script] { return apply_nft(script); });
+      auto done = co_await run_blocking([script] { return nft::apply(script); });
       if (done) {
         table.generation = generation;
       } else {
@@ -238,7 +238,7 @@ Task<bool> Proxier::sync_table(Table& table, std::map<std::string, PerService>& 
   if (transaction.empty()) co_return true;
   uint32_t generation = static_cast<uint32_t>(random_below(0x7fffffff)) + 1;
   std::string script = transaction.script() + generation_script(table.family, table.generation, generation);
-  auto done = co_await run_blocking([script] { return apply_nft(script); });
+  auto done = co_await run_blocking([script] { return nft::apply(script); });
   if (!done) {
     log_error("nftables: a change was refused, installing everything anew", {{"error", done.error().message()}});
     co_return false;
@@ -325,8 +325,8 @@ Task<void> Proxier::update_health_checks() {
 }
 
 Result<void> remove_rules() {
-  RD_TRYV(apply_nft(removal_script(Family::IPv4)));
-  return apply_nft(removal_script(Family::IPv6));
+  RD_TRYV(nft::apply(removal_script(Family::IPv4)));
+  return nft::apply(removal_script(Family::IPv6));
 }
 
 }  // namespace redoubt::kubeproxy

@@ -14,6 +14,7 @@
 #include "base/event.h"
 #include "client/client.h"
 #include "client/informer.h"
+#include "client/service_watch.h"
 #include "kubeproxy/health_check.h"
 #include "kubeproxy/rules.h"
 #include "net/loop.h"
@@ -31,7 +32,8 @@ struct Options {
 
 class Proxier {
  public:
-  Proxier(client::Client& api, net::LoopPool& loops, Options options);
+  // `watch` is started by the caller, and outlives this.
+  Proxier(client::Client& api, client::ServiceWatch& watch, net::LoopPool& loops, Options options);
   // Until cancelled. The rules stay when it ends, so that a restart disturbs nobody; remove_rules() takes them away.
   Task<void> run();
   // True once the first rules are in, while applying them succeeds.
@@ -58,8 +60,8 @@ class Proxier {
 
   client::Client& api_;
   Options options_;
-  client::Informer<k8s::core::v1::Service> services_;
-  client::Informer<k8s::discovery::v1::EndpointSlice> slices_;
+  client::Informer<k8s::core::v1::Service>& services_;
+  client::Informer<k8s::discovery::v1::EndpointSlice>& slices_;
   client::Informer<k8s::core::v1::Node> node_;
   std::map<std::string, std::set<std::string>> slices_of_;  // service -> keys of its slices
   std::map<std::string, PerService> state_;                 // as installed

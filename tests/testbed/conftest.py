@@ -34,4 +34,4 @@ def other_node(bed):
 
 @pytest.fixture(scope="session")
 def nat_node(bed):
-    return bed.add_node("edge", nat=True)
+    return bed.add_node("edge", nat=True, flags=["--wireguard-behind-nat"])

@@ -60,8 +60,10 @@ cluster_up() {
   else
     step "starting the cluster"
     rm -f "$kubeconfig"
+    # A copy, so that tests can name another resolver than the machine's.
+    cp /etc/resolv.conf "$state/resolv.conf" 2>/dev/null || : >"$state/resolv.conf"
     setsid "$redoubt" up --data-dir "$state/data" --run-dir "$state/run" --write-kubeconfig "$kubeconfig" --manage-containerd \
-      --pod-infra-container-image redoubt.test/pause:1 "$@" </dev/null >>"$state/redoubt.log" 2>&1 &
+      --pod-infra-container-image redoubt.test/pause:1 --resolv-conf "$state/resolv.conf" "$@" </dev/null >>"$state/redoubt.log" 2>&1 &
     echo $! >"$state/redoubt.pid"
   fi
   wait_for 30 "the API server" kubectl --kubeconfig "$kubeconfig" get --raw /readyz

@@ -5,10 +5,10 @@
 # Compiler, build tools and libraries.
 build_packages=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache mold ninja-build cmake pkg-config git ca-certificates
   libboost1.81-dev libssl-dev libnghttp2-dev protobuf-compiler libprotobuf-dev libsqlite3-dev libsimdjson-dev libssh-dev
-  libnftables-dev libsodium-dev libnetfilter-conntrack-dev libre2-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
+  libnftables-dev libldns-dev libsodium-dev libnetfilter-conntrack-dev libre2-dev libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
   libbenchmark-dev libzstd-dev zlib1g-dev golang-go python3 python3-protobuf)
 # What a node runs pods with, and what the tests drive it with.
-run_packages=(containerd runc containernetworking-plugins nftables iproute2 procps util-linux openssl)
+run_packages=(containerd runc containernetworking-plugins nftables wireguard-go wireguard-tools iproute2 procps util-linux openssl)
 test_packages=(busybox-static gcc libc6-dev python3-pytest python3-yaml python3-cryptography python3-kubernetes curl jq nghttp2 codespell shellcheck openssh-server)
 
 install_packages() {

@@ -169,6 +169,8 @@ const std::vector<RoleRow>& cluster_roles() {
       {"system:node-proxier",
        {READ " core nodes", "list,watch core endpoints,services", "list,watch discovery.k8s.io endpointslices", EVENTS,
         "list,watch networking.k8s.io servicecidrs"}},
+      // What the agent's pod network reads with the node's credential: where the others are, and their public keys.
+      {"redoubt:pod-network", {"get,list,watch core nodes"}},
       // What the agent's service proxy reads with the node's credential; of Nodes, its own is enough.
       {"redoubt:node-proxier", {"list,watch core services", "list,watch discovery.k8s.io endpointslices"}},
       {"system:kube-scheduler",
@@ -310,6 +312,9 @@ const std::vector<NamespacedRow>& roles() {
       {"kube-public", {"redoubt:cluster-info-publisher", {"create core configmaps"}}},
       {"kube-public", {"kubeadm:bootstrap-signer-clusterinfo", {"get core configmaps cluster-info"}}},
       {"kube-public", {"redoubt:cluster-info-reader", {READ " core configmaps cluster-info"}}},
+      // Network policies for the nodes: addresses, and nothing else of anybody's pods.
+      {"kube-node-lease", {"redoubt:network-policy-writer", {"create,delete,update core configmaps"}}},
+      {"kube-node-lease", {"redoubt:network-policy-reader", {READ " core configmaps"}}},
       {"kube-public",
        {"system:controller:bootstrap-signer",
         {READ " core configmaps", "update core configmaps cluster-info", EVENTS}}},
@@ -332,6 +337,7 @@ const std::vector<BindingRow>& bindings() {
       {"system:node-proxier", "system:node-proxier", {"u:system:kube-proxy"}},
       // The agent serves Services on its node with the node's own credential: nothing secret is read by that.
       {"redoubt:node-proxiers", "redoubt:node-proxier", {"g:system:nodes"}},
+      {"redoubt:pod-networks", "redoubt:pod-network", {"g:system:nodes"}},
       {"system:kube-controller-manager", "system:kube-controller-manager", {"u:system:kube-controller-manager"}},
       {"system:kube-scheduler", "system:kube-scheduler", {"u:system:kube-scheduler"}},
       {"redoubt:kubelet-api-clients", "system:kubelet-api-admin", {"g:redoubt:kubelet-api-clients"}},
@@ -374,6 +380,11 @@ const std::vector<BindingRow>& bindings() {
        {"u:system:anonymous"},
        "kube-public"},
       {"redoubt:cluster-info-reader", "redoubt:cluster-info-reader", {"g:system:authenticated"}, "kube-public"},
+      {"redoubt:network-policy-writer",
+       "redoubt:network-policy-writer",
+       {"sa:kube-system/network-policy-controller"},
+       "kube-node-lease"},
+      {"redoubt:network-policy-reader", "redoubt:network-policy-reader", {"g:system:nodes"}, "kube-node-lease"},
       {"system:controller:cloud-provider",
        "system:controller:cloud-provider",
        {"sa:kube-system/cloud-provider"},

@@ -18,8 +18,8 @@ struct AgentCommand {
   bool identity_only = false;
 };
 
-void add_companion_flags(CLI::App& command, CompanionOptions& options) {
-  command.add_flag("--disable-kube-proxy", options.disable_kube_proxy, "another program serves Services on this node");
+void add_network_flags(CLI::App& command, CompanionOptions& options) {
+  add_companion_flags(command, options);
   command.add_option("--cluster-cidr", options.cluster_cidr, "network of pods' addresses")->capture_default_str();
 }
 
@@ -34,7 +34,7 @@ int run_agent(AgentCommand& c) {
     auto joined = kubelet::Kubelet::join(c.agent);
     return joined ? 0 : fail(joined.error());
   }
-  add_companions(c.companions, c.agent);
+  if (auto added = add_companions(c.companions, c.agent); !added) return fail(added.error());
   auto node = kubelet::Kubelet::start(c.agent);
   if (!node) return fail(node.error());
   wait_for_signal();
@@ -52,7 +52,7 @@ Command make_agent_command(CLI::App& program) {
   command->add_option("--server", c->agent.server, "the API server's URL (default: the one it joined)");
   add_join_flags(*command, c->agent);
   add_agent_flags(*command, c->agent, c->run_dir);
-  add_companion_flags(*command, c->companions);
+  add_network_flags(*command, c->companions);
   return {command, [c] { return run_agent(*c); }};
 }
 
@@ -67,7 +67,7 @@ Command make_join_command(CLI::App& program) {
   command->add_flag("--identity-only", c->identity_only,
                     "get the certificate and exit: `redoubt agent`, without a token, does the rest");
   add_agent_flags(*command, c->agent, c->run_dir);
-  add_companion_flags(*command, c->companions);
+  add_network_flags(*command, c->companions);
   return {command, [c] { return run_agent(*c); }};
 }
 

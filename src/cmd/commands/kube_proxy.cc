@@ -89,8 +89,10 @@ Result<void> run(const KubeProxyOptions& flags) {
     scope->spawn([](client::Config api, net::LoopPool& loops, kubeproxy::Options options,
                     std::shared_ptr<std::atomic<bool>> healthy) -> Task<void> {
       client::Client client(co_await boost::asio::this_coro::executor, std::move(api));
-      kubeproxy::Proxier proxier(client, loops, std::move(options));
-      Scope watching(client.executor(), "kube-proxy health");
+      client::ServiceWatch watch(client);
+      kubeproxy::Proxier proxier(client, watch, loops, std::move(options));
+      Scope watching(client.executor(), "kube-proxy watch and health");
+      watch.start(watching);
       watching.spawn([](kubeproxy::Proxier& p, std::shared_ptr<std::atomic<bool>> out) -> Task<void> {
         while (true) {
           *out = p.healthy();
@@ -103,6 +105,7 @@ Result<void> run(const KubeProxyOptions& flags) {
       } catch (...) {
         stopped = std::current_exception();
       }
+      co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
       co_await watching.join();
       if (stopped) std::rethrow_exception(stopped);
     }(std::move(api), loops, config.proxy, healthy));

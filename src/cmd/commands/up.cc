@@ -21,8 +21,7 @@ Command make_up_command(CLI::App& program) {
   auto options = std::make_shared<Options>();
   add_server_flags(*command, options->server);
   add_agent_flags(*command, options->agent, options->run_dir);
-  command->add_flag("--disable-kube-proxy", options->companions.disable_kube_proxy,
-                    "another program serves Services on this node");
+  add_companion_flags(*command, options->companions);
   return {command, [options] {
             auto server = Server::start(options->server);
             if (!server) return fail(server.error());
@@ -30,7 +29,7 @@ Command make_up_command(CLI::App& program) {
             complete_agent_options(options->agent, options->server.data_dir, options->run_dir);
             if (auto ready = prepare_local_agent(**server, options->agent); !ready) return fail(ready.error());
             options->companions.cluster_cidr = options->server.cluster_cidr;
-            add_companions(options->companions, options->agent);
+            if (auto added = add_companions(options->companions, options->agent); !added) return fail(added.error());
             auto node = kubelet::Kubelet::start(options->agent);
             if (!node) return fail(node.error());
             wait_for_signal();

@@ -26,7 +26,12 @@ void add_agent_flags(CLI::App& command, kubelet::Options& options, std::string& 
       .add_option("--tunnel", options.tunnel,
                   "keep a reverse tunnel to every API server, so that this node needs no open port")
       ->capture_default_str();
-  command.add_option("--cluster-dns", options.cluster_dns, "address of the cluster's DNS server");
+  command.add_option("--cluster-dns", options.cluster_dns,
+                     "address of the cluster's DNS server (default: the kube-dns Service's)");
+  command.add_option("--cluster-domain", options.cluster_domain, "domain of the cluster's names")
+      ->capture_default_str();
+  command.add_option("--resolv-conf", options.resolv_conf, "what names outside the cluster are asked by")
+      ->capture_default_str();
 }
 
 void complete_agent_options(kubelet::Options& options, const std::string& data_dir, const std::string& run_dir) {

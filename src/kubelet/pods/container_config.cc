@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "kubelet/files.h"
+#include "kubelet/pods/dns.h"
 #include "pki/certificate.h"
 
 namespace redoubt::kubelet {
@@ -70,20 +71,10 @@ cri::PodSandboxConfig sandbox_config(const core::Pod& pod, const Options& option
   set_labels(config.mutable_labels(), pod);
   for (const auto& [key, value] : pod.metadata.annotations) (*config.mutable_annotations())[key] = value;
   auto* dns = config.mutable_dns_config();
-  bool cluster = pod.spec.dnsPolicy == "ClusterFirst" && !pod.spec.hostNetwork;
-  if ((cluster || pod.spec.dnsPolicy == "ClusterFirstWithHostNet") && !options.cluster_dns.empty()) {
-    dns->add_servers(options.cluster_dns);
-    for (const std::string& search : {pod.metadata.namespace_ + ".svc." + options.cluster_domain,
-                                      "svc." + options.cluster_domain, options.cluster_domain})
-      dns->add_searches(search);
-    dns->add_options("ndots:5");
-  }
-  if (pod.spec.dnsConfig) {
-    for (const auto& server : pod.spec.dnsConfig->nameservers) dns->add_servers(server);
-    for (const auto& search : pod.spec.dnsConfig->searches) dns->add_searches(search);
-    for (const auto& option : pod.spec.dnsConfig->options)
-      dns->add_options(option.value ? option.name + ":" + *option.value : option.name);
-  }
+  net::ResolvConf resolv = pod_resolv_conf(pod, options.cluster_dns, options.cluster_domain, options.node_dns);
+  for (const std::string& server : resolv.nameservers) dns->add_servers(server);
+  for (const std::string& search : resolv.searches) dns->add_searches(search);
+  for (const std::string& option : resolv.options) dns->add_options(option);
   for (const auto& container : pod.spec.containers) {
     for (const auto& port : container.ports) {
       if (port.hostPort == 0 || pod.spec.hostNetwork) continue;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "kubeproxy/nftables.h"
+#include "nft/nft.h"
 
 namespace redoubt::kubeproxy {
 namespace {
@@ -89,13 +90,13 @@ class InKernel : public testing::Test {
     Transaction t(family);
     t.change({}, fragment);
     std::string script = table_script(family, kOptions) + t.script() + generation_script(family, 0, generation);
-    auto done = apply_nft(script);
+    auto done = nft::apply(script);
     ASSERT_TRUE(done) << done.error().message() << "\n" << script;
   }
   static void change(const Fragment& from, const Fragment& to) {
     Transaction t(Family::IPv4);
     t.change(from, to);
-    auto done = apply_nft(t.script());
+    auto done = nft::apply(t.script());
     ASSERT_TRUE(done) << done.error().message() << "\n" << t.script();
   }
 };
@@ -144,8 +145,8 @@ TEST_F(InKernel, TakesEveryKindOfServiceAndEveryWayFromOneToAnother) {
     }
     change(now, {});
     change({}, render(all, Family::IPv4, kOptions));
-    ASSERT_TRUE(apply_nft(removal_script(Family::IPv4)));
-    ASSERT_TRUE(apply_nft(removal_script(Family::IPv4)));  // a second time removes nothing and is no error
+    ASSERT_TRUE(nft::apply(removal_script(Family::IPv4)));
+    ASSERT_TRUE(nft::apply(removal_script(Family::IPv4)));  // a second time removes nothing and is no error
     EXPECT_EQ(installed_generation(Family::IPv4), std::nullopt);
   });
 }
@@ -170,7 +171,7 @@ TEST_F(InKernel, TakesIpv6) {
 TEST_F(InKernel, ARefusedTransactionChangesNothing) {
   in_namespace([] {
     install(render({port()}, Family::IPv4, kOptions), Family::IPv4, 3);
-    auto done = apply_nft(generation_script(Family::IPv4, 3, 4) + "add rule ip redoubt-proxy no-such-chain drop\n");
+    auto done = nft::apply(generation_script(Family::IPv4, 3, 4) + "add rule ip redoubt-proxy no-such-chain drop\n");
     EXPECT_FALSE(done);
     EXPECT_EQ(installed_generation(Family::IPv4), 3U);
   });
@@ -179,7 +180,7 @@ TEST_F(InKernel, ARefusedTransactionChangesNothing) {
 TEST_F(InKernel, AFlushedTableIsNoticed) {
   in_namespace([] {
     install(render({port()}, Family::IPv4, kOptions), Family::IPv4, 3);
-    ASSERT_TRUE(apply_nft("flush ruleset\n"));
+    ASSERT_TRUE(nft::apply("flush ruleset\n"));
     EXPECT_EQ(installed_generation(Family::IPv4), std::nullopt);
   });
 }
