@@ -17,7 +17,8 @@ def service(name, **spec):
 
 @pytest.fixture
 def client(cluster, namespace, make_pod):
-    """A pod with a web server of its own, and a function that looks a name up in it."""
+    """A pod with a web server of its own, and a function that looks a name up in it (busybox' nslookup appends the search
+    path to names without a dot only)."""
     make_pod("web", "mkdir /www; echo hello >/www/index.html; httpd -f -p 8080 -h /www", hostname="web-0", subdomain="db")
 
     def lookup(name, check=True):
@@ -43,9 +44,8 @@ def test_services_and_headless_endpoints_have_names(cluster, namespace, client):
     ip = cluster.out("-n", namespace, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
     pod_ip = cluster.out("-n", namespace, "get", "pod", "web", "-o", "jsonpath={.status.podIP}")
     cluster.eventually("the Service's name", lambda: ip in client("web", check=False), timeout=20)
-    assert ip in client(f"web.{namespace}")
     assert ip in client(f"web.{namespace}.svc.cluster.local.")
-    assert "10.96.0.1\n" in client("kubernetes.default.svc") + "\n"
+    assert "10.96.0.1\n" in client("kubernetes.default.svc.cluster.local") + "\n"
     cluster.eventually("the headless name", lambda: pod_ip in client(f"db.{namespace}.svc.cluster.local", check=False), timeout=20)
     assert pod_ip in client(f"web-0.db.{namespace}.svc.cluster.local")
     # And back.
@@ -53,8 +53,9 @@ def test_services_and_headless_endpoints_have_names(cluster, namespace, client):
     assert f"web-0.db.{namespace}.svc.cluster.local" in client(pod_ip)
     assert "NXDOMAIN" in client(f"nothing.{namespace}.svc.cluster.local.", check=False)
     # The name leads to the pod, through the service proxy.
-    page = cluster.kubectl("-n", namespace, "exec", "web", "--", "wget", "-qO-", "-T", "5", "http://web/")
-    assert page.stdout == "hello\n"
+    for name in ("web", f"web.{namespace}", f"web.{namespace}.svc"):
+        page = cluster.kubectl("-n", namespace, "exec", "web", "--", "timeout", "5", "wget", "-qO-", f"http://{name}/")
+        assert page.stdout == "hello\n", name
 
 
 def test_other_names_are_asked_upstream_and_kept(cluster, namespace, client):
@@ -82,7 +83,7 @@ def test_dns_is_put_back_and_stands_aside_for_another(cluster, namespace, client
     dns = cluster.out("-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
     subprocess.run(["nft", "delete", "table", "ip", "redoubt-dns"], check=True)
     subprocess.run(["ip", "address", "delete", f"{dns}/32", "dev", "lo"], check=True)
-    cluster.eventually("the table and the address", lambda: "10.96.0.1" in client("kubernetes.default", check=False), timeout=30)
+    cluster.eventually("the table and the address", lambda: "10.96.0.1" in client("kubernetes.default.svc.cluster.local", check=False), timeout=30)
     # As when CoreDNS is installed: an endpoint for kube-dns. Here it is one that answers nothing.
     pod_ip = cluster.out("-n", namespace, "get", "pod", "web", "-o", "jsonpath={.status.podIP}")
     slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -93,11 +94,11 @@ def test_dns_is_put_back_and_stands_aside_for_another(cluster, namespace, client
     try:
         cluster.eventually("the address to be given up", lambda: dns not in subprocess.run(
             ["ip", "address", "show", "dev", "lo"], capture_output=True, text=True, check=True).stdout, timeout=20)
-        rules = subprocess.run(["nft", "list", "table", "ip", "redoubt-proxy"], capture_output=True, text=True, check=True).stdout
-        assert re.search(rf"{re.escape(dns)} \. udp \. 53 : goto service-", rules), "the service proxy leads there now"
+        cluster.eventually("the service proxy to lead there", lambda: re.search(rf"{re.escape(dns)} \. udp \. 53 : goto service-", subprocess.run(
+            ["nft", "list", "map", "ip", "redoubt-proxy", "service-ips"], capture_output=True, text=True, check=True).stdout), timeout=20)
     finally:
         cluster.kubectl("-n", "kube-system", "delete", "endpointslice", "kube-dns-test")
-    cluster.eventually("the node's own DNS again", lambda: "10.96.0.1" in client("kubernetes.default", check=False), timeout=30)
+    cluster.eventually("the node's own DNS again", lambda: "10.96.0.1" in client("kubernetes.default.svc.cluster.local", check=False), timeout=30)
 
 
 def test_names_stay_while_the_network_is_asked_hard(cluster, namespace, client):

@@ -20,7 +20,7 @@ def pods(cluster, namespace, make_pod):
     ip = cluster.out("-n", namespace, "get", "pod", "web", "-o", "jsonpath={.status.podIP}")
 
     def reaches(who, port=8080, host=ip):
-        asked = cluster.kubectl("-n", namespace, "exec", who, "--", "wget", "-qO-", "-T", "2", f"http://{host}:{port}/", check=False, timeout=30)
+        asked = cluster.kubectl("-n", namespace, "exec", who, "--", "timeout", "3", "wget", "-qO-", f"http://{host}:{port}/", check=False, timeout=30)
         return asked.stdout == "hello\n"
     return reaches
 

@@ -24,7 +24,7 @@ def pods(bed, node, other_node, nat_node, marker):
 
 
 def fetch(bed, who, url):
-    return bed.kubectl("exec", f"net-{who}", "--", "wget", "-qO-", "-T", "3", url, check=False, timeout=30).stdout.strip()
+    return bed.kubectl("exec", f"net-{who}", "--", "timeout", "5", "wget", "-qO-", url, check=False, timeout=30).stdout.strip()
 
 
 def reaches(bed, pods, who, whom, marker):
@@ -54,7 +54,7 @@ def test_large_packets_pass(bed, pods, marker):
     reaches(bed, pods, "n1", "n2", marker)
     bed.kubectl("exec", "net-n2", "--", "sh", "-c", "dd if=/dev/zero of=/tmp/w/big bs=1M count=8 2>/dev/null")
     ip = pods["n2"]["status"]["podIP"]
-    size = bed.kubectl("exec", "net-n1", "--", "sh", "-c", f"wget -qO- -T 10 http://{ip}:8080/big | wc -c", timeout=60).stdout.strip()
+    size = bed.kubectl("exec", "net-n1", "--", "sh", "-c", f"timeout 30 wget -qO- http://{ip}:8080/big | wc -c", timeout=60).stdout.strip()
     assert size == str(8 << 20)
 
 
