@@ -6,6 +6,7 @@
 #include "cmd/return_memory.h"
 #include "cmd/server.h"
 #include "controllers/controllers.h"
+#include "controllers/network_policy/network_policy.h"
 #include "controllers/workloads.h"
 #include "scheduler/scheduler.h"
 

@@ -75,8 +75,6 @@ std::unique_ptr<Controller> make_node_lifecycle(client::Client& api, Informers& 
                                                 NodeLifecycleOptions options = {});
 // Ends pods that nobody else can end: of nodes that are gone, or long since finished.
 std::unique_ptr<Controller> make_pod_gc(client::Client& api, Informers& informers);
-// Writes for the nodes which addresses NetworkPolicies are about.
-std::unique_ptr<Controller> make_network_policy(client::Client& api, Informers& informers);
 // Gives each node its part of the pods' network.
 std::unique_ptr<Controller> make_node_ipam(client::Client& api, Informers& informers, std::string cluster_cidr);
 

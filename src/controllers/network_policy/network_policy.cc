@@ -1,7 +1,7 @@
 // Resolves NetworkPolicies for the nodes: a ConfigMap each in a namespace that nodes may read, so that they enforce
 // them without reading each other's pods.
-#include "base/log.h"
-#include "controllers/controllers.h"
+#include "controllers/network_policy/network_policy.h"
+
 #include "controllers/network_policy/resolve.h"
 
 namespace redoubt::controllers {

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include "controllers/network_policy/resolve.h"
+
+#include <gtest/gtest.h>
 
 namespace redoubt::controllers {
 namespace {
