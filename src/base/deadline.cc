@@ -23,14 +23,17 @@ Task<bool> finish_within(std::chrono::nanoseconds limit, Task<void> work) {
   std::exception_ptr cancelled;
   try {
     co_await race->work.wait_idle();
+    co_await race->timer.join();
   } catch (...) {
     cancelled = std::current_exception();
   }
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_await race->work.join();
-  co_await race->timer.join();
-  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-  if (cancelled) std::rethrow_exception(cancelled);
+  // Deaf to cancellation only once it has come: one that came while nobody listened would be lost.
+  if (cancelled) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await race->work.join();
+    co_await race->timer.join();
+    std::rethrow_exception(cancelled);
+  }
   co_return !race->late;
 }
 

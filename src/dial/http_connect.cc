@@ -85,13 +85,15 @@ Task<Result<StreamPtr>> http_connect(StreamPtr stream, std::string authority, st
     } else {
       left = Error(sent.error());
     }
+    co_await deadline.join();
   } catch (...) {
     cancelled = std::current_exception();
   }
-  co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-  co_await deadline.join();
-  co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::enable_total_cancellation());
-  if (cancelled) std::rethrow_exception(cancelled);
+  if (cancelled) {
+    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+    co_await deadline.join();
+    std::rethrow_exception(cancelled);
+  }
   if (fired) co_return service_unavailable(fmt::format("proxy did not answer CONNECT {}: i/o timeout", authority));
   if (!left) co_return Error(std::move(left).error());
   if (left->empty()) co_return std::move(stream);

@@ -533,18 +533,18 @@ class HttpClientImpl : public HttpClient {
     std::exception_ptr thrown;
     try {
       out = co_await next_final_head(connection);
+      // Within the try: a read that was cancelled may be an error and no exception, and then this throws before it
+      // begins.
+      co_await deadline.join();
     } catch (...) {
       thrown = std::current_exception();
     }
-    // The deadline refers to the connection, which goes with a cancelled request: joined in any case. A read that was
-    // cancelled may be an error and no exception; the next wait would then throw before it began.
-    bool stopped =
-        (co_await boost::asio::this_coro::cancellation_state).cancelled() != boost::asio::cancellation_type::none;
-    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-    co_await deadline.join();
-    if (thrown) std::rethrow_exception(thrown);
-    if (stopped) throw boost::system::system_error(boost::asio::error::operation_aborted);
-    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::enable_terminal_cancellation());
+    // The deadline refers to the connection, which goes with a cancelled request: joined in any case.
+    if (thrown) {
+      co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+      co_await deadline.join();
+      std::rethrow_exception(thrown);
+    }
     co_return out;
   }
 

@@ -89,15 +89,18 @@ Task<Result<void>> AgentTunnel::serve() {
   std::exception_ptr cancelled;
   try {
     outcome = co_await link_->run(*call_);
+    if (!outcome) AgentMetrics::get().to_agent.failed(outcome.error());
+    call_->cancel();
+    co_await scope_->join();
   } catch (...) {
     cancelled = std::current_exception();
   }
-  if (!outcome) AgentMetrics::get().to_agent.failed(outcome.error());
-  call_->cancel();
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_await scope_->join();
-  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
-  if (cancelled) std::rethrow_exception(cancelled);
+  if (cancelled) {
+    call_->cancel();
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await scope_->join();
+    std::rethrow_exception(cancelled);
+  }
   co_return outcome;
 }
 

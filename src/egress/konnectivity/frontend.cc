@@ -174,13 +174,15 @@ Task<Result<void>> serve_frontend(std::shared_ptr<Server> server, net::GrpcCall&
   std::exception_ptr cancelled;
   try {
     outcome = co_await read_frontend(server, frontend, tasks);
+    co_await tasks.join();
   } catch (...) {
     cancelled = std::current_exception();
   }
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_await tasks.join();
+  if (cancelled) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await tasks.join();
+  }
   frontend->connection.reset();
-  co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
   if (cancelled) std::rethrow_exception(cancelled);
   co_return outcome;
 }

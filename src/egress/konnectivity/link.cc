@@ -75,16 +75,19 @@ Task<Result<void>> Link::run(net::GrpcStream& stream) {
     scope.spawn(write_loop(stream));
     try {
       while (!ended_) co_await changed_.wait();
+      end_all();
+      co_await scope.join();
     } catch (...) {
       cancelled = std::current_exception();
     }
-    ended_ = true;
-    end_all();
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    co_await scope.join();
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+    if (cancelled) {
+      ended_ = true;
+      end_all();
+      co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+      co_await scope.join();
+      std::rethrow_exception(cancelled);
+    }
   }
-  if (cancelled) std::rethrow_exception(cancelled);
   if (!why_.empty()) co_return service_unavailable(why_);
   co_return Result<void>{};
 }
