@@ -23,6 +23,7 @@ KindHooks rbac_hooks();
 KindHooks rbac_binding_hooks();
 KindHooks lease_hooks();
 KindHooks endpoint_slice_hooks();
+KindHooks network_policy_hooks();
 KindHooks mutating_webhook_hooks();
 KindHooks validating_webhook_hooks();
 

@@ -31,6 +31,7 @@ const KindHooks& hooks_for(std::string_view group, std::string_view resource) {
       {{"rbac.authorization.k8s.io", "clusterrolebindings"}, rbac_binding_hooks()},
       {{"coordination.k8s.io", "leases"}, lease_hooks()},
       {{"discovery.k8s.io", "endpointslices"}, endpoint_slice_hooks()},
+      {{"networking.k8s.io", "networkpolicies"}, network_policy_hooks()},
       {{"admissionregistration.k8s.io", "mutatingwebhookconfigurations"}, mutating_webhook_hooks()},
       {{"admissionregistration.k8s.io", "validatingwebhookconfigurations"}, validating_webhook_hooks()},
   };
