@@ -192,7 +192,20 @@ class WebSocketImpl : public WebSocket {
 
   // One frame at a time; who is cancelled in the middle of one leaves the connection broken.
   Task<Result<void>> send(uint8_t opcode, BytesList payload) {
-    while (writing_) co_await unlocked_.wait();
+    if (opcode >= kClose) {
+      // Before the next frame of a sender that always has more: a peer whose pings are not answered gives up.
+      struct Urgent {
+        explicit Urgent(WebSocketImpl& s) : self(s) { ++self.urgent_; }
+        ~Urgent() {
+          --self.urgent_;
+          self.unlocked_.notify();
+        }
+        WebSocketImpl& self;
+      } urgent(*this);
+      while (writing_) co_await unlocked_.wait();
+    } else {
+      while (writing_ || urgent_ > 0) co_await unlocked_.wait();
+    }
     if (broken_ || close_sent_) co_return service_unavailable("websocket: it has been closed");
     if (opcode == kClose) close_sent_ = true;
     size_t size = total_size(payload);
@@ -237,6 +250,7 @@ class WebSocketImpl : public WebSocket {
   const size_t max_message_;
   Event unlocked_;
   bool writing_ = false;
+  size_t urgent_ = 0;  // control frames that wait for their turn
   bool broken_ = false;
   bool close_sent_ = false;
   bool peer_closed_ = false;

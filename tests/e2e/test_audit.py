@@ -2,6 +2,7 @@
 import base64
 import http.server
 import json
+import socket
 import threading
 import time
 
@@ -188,3 +189,32 @@ def test_the_webhook_gets_what_the_log_gets(tmp_path):
     finally:
         plane.stop()
         server.shutdown()
+
+
+def test_where_a_proxied_request_went_is_in_the_log(plane):
+    """The path, and how far the backend was known."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_way:
+        any_way.connect(("203.0.113.1", 9))
+        address = any_way.getsockname()[0]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"here")
+
+        def log_message(self, *args):
+            pass
+    backend = http.server.ThreadingHTTPServer((address, 0), Handler)
+    threading.Thread(target=backend.serve_forever, daemon=True).start()
+    plane.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "audited"}}))
+    plane.out("patch", "node", "audited", "--subresource=status", "--type=merge", "-p",
+              json.dumps({"status": {"addresses": [{"type": "InternalIP", "address": address}]}}))
+    try:
+        assert plane.out("get", "--raw", f"/api/v1/nodes/audited:{backend.server_port}/proxy/x") == "here"
+    finally:
+        backend.shutdown()
+    (event,) = find(events_of(plane.audit), objectRef__resource="nodes", objectRef__subresource="proxy", stage="ResponseComplete",
+                    objectRef__name=f"audited:{backend.server_port}")
+    assert event["annotations"]["redoubt.io/path"] == "apiserver-node"
+    assert event["annotations"]["redoubt.io/proxy-verification"].startswith("plaintext; way=direct")

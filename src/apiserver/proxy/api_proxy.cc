@@ -196,6 +196,8 @@ Task<Result<void>> ApiProxy::serve(net::Request& request, net::Responder& respon
     hooks.answer_headers = [&](int status, net::Headers& headers) -> Result<void> {
       remove_origin_headers(headers);
       headers.add(std::string(kVerificationHeader), reached->verification);
+      // Only now is the backend known: a connection that failed verified nobody.
+      if (asked.annotate) asked.annotate("redoubt.io/proxy-verification", reached->verification);
       if (policy == CookiePolicy::Scoped) cookies.outward(headers);
       if (policy == CookiePolicy::Drop) headers.remove("set-cookie");
       if (auto location = headers.get("location"); location && !location->empty()) {
@@ -210,10 +212,7 @@ Task<Result<void>> ApiProxy::serve(net::Request& request, net::Responder& respon
       return headers.has("location") ? RelayHooks::Transform() : page_transform(headers, links);
     };
     RelayTarget to{*reached->client, target, backend.kubelet ? "" : request.authority};
-    if (asked.annotate) {
-      asked.annotate("redoubt.io/path", path_name(backend.path));
-      asked.annotate("redoubt.io/proxy-verification", reached->verification);
-    }
+    if (asked.annotate) asked.annotate("redoubt.io/path", path_name(backend.path));
     auto done = upgrade ? co_await relay_upgrade(request, responder, to, hooks)
                         : co_await relay_request(request, responder, to, hooks);
     if (done) {

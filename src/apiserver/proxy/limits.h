@@ -14,8 +14,10 @@ inline constexpr size_t kMaxEndpointTries = 5;
 inline constexpr std::chrono::milliseconds kBackendHeaderTimeout{120'000};
 // A refused upgrade's answer, which is read whole before the client gets it.
 inline constexpr size_t kMaxRefusalBytes = 64 * 1024;
-// An upgraded connection of which one direction has ended: how long the other may go on.
-inline constexpr std::chrono::minutes kHalfClosed{10};
+// An upgraded connection of which one direction has ended: how long the other may go on. What the ended one had to say
+// has been delivered by then; a client that went away without a word must not hold a session for long (upstream ends
+// both directions at once).
+inline constexpr std::chrono::seconds kHalfClosed{10};
 // An authority or key from a ConfigMap or Secret.
 inline constexpr size_t kMaxTrustBytes = 512 * 1024;
 

@@ -20,7 +20,7 @@ namespace redoubt::kubelet {
 namespace {
 
 // A stream of which one direction has ended: how long the other may go on.
-constexpr std::chrono::minutes kHalfClosed{10};
+constexpr std::chrono::seconds kHalfClosed{10};
 
 BytesList one(std::string text) {
   BytesList out;

@@ -137,3 +137,46 @@ TEST(WebSocket, CarriesAStreamOfBytes) {
     EXPECT_EQ(text.value_or("?"), "hello world");
   });
 }
+
+// kubectl gives a session up when its pings stay unanswered for a minute, however much output there is.
+TEST(WebSocket, AnswersPingsWhileThereIsAlwaysMoreToSend) {
+  run_until_done([]() -> Task<void> {
+    auto executor = co_await boost::asio::this_coro::executor;
+    auto [a, b] = make_pipe(executor, 64 << 10);
+    auto server = websocket_over(std::move(b), true, 1 << 20);
+    Scope tasks(executor);
+    constexpr int kMessages = 2000;
+    tasks.spawn([](WebSocket& s) -> Task<void> {
+      for (int i = 0; i < kMessages; ++i) {
+        if (!co_await s.write(true, one(std::string(10'000, 'x')))) co_return;
+      }
+    }(*server));
+    tasks.spawn([](WebSocket& s) -> Task<void> { (void)co_await s.read(); }(*server));
+    EXPECT_TRUE(co_await a->write(one(masked(0x89, "ping"))));
+    std::string got;
+    char buffer[32 << 10];
+    int before = 0;
+    bool answered = false;
+    while (!answered && before < kMessages) {
+      auto n = co_await a->read_some(buffer);
+      if (!n || *n == 0) break;
+      got.append(buffer, *n);
+      while (got.size() >= 4) {
+        bool pong = static_cast<uint8_t>(got[0]) == 0x8a;
+        size_t size = pong ? 2 + 4 : 4 + 10'000;
+        if (got.size() < size) break;
+        if (pong) {
+          answered = true;
+          EXPECT_EQ(got.substr(2, 4), "ping");
+          break;
+        }
+        ++before;
+        got.erase(0, size);
+      }
+    }
+    EXPECT_TRUE(answered);
+    EXPECT_LT(before, 100);
+    server->abort();
+    co_await tasks.join();
+  });
+}

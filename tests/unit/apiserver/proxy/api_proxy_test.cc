@@ -533,6 +533,9 @@ TEST(ApiProxy, VerifiesBackendsThatNameAnAuthority) {
     EXPECT_EQ(got.status, 200) << got.body;
     EXPECT_EQ(got.headers.get("redoubt-proxy-verification"),
               "verified; authority=\"configmap/trust#ca.crt\"; way=test");
+    EXPECT_EQ(world.annotations["redoubt.io/path"], "apiserver-pod");
+    EXPECT_EQ(world.annotations["redoubt.io/proxy-verification"],
+              "verified; authority=\"configmap/trust#ca.crt\"; way=test");
 
     // A Service's own annotation, and the name its certificate has to carry.
     world.annotate("services/specs", "one", R"({"redoubt.io/proxy-ca":"cluster"})");
@@ -563,6 +566,8 @@ TEST(ApiProxy, RefusesAnImpostorOfTheKubelet) {
     EXPECT_NE(got.body.find("path apiserver-node: node \"n1\" at 10.0.0.1:10250: "), std::string::npos) << got.body;
     EXPECT_NE(got.body.find("x509: certificate is for \"system:node:n2\""), std::string::npos) << got.body;
     EXPECT_EQ(world.backend_requests, 0);
+    EXPECT_EQ(world.annotations["redoubt.io/path"], "apiserver-node");
+    EXPECT_FALSE(world.annotations.contains("redoubt.io/proxy-verification")) << "nobody was verified";
   });
 }
 

@@ -8,6 +8,7 @@
 #include "apiserver/proxy/proxy_cookies.h"
 #include "apiserver/proxy/proxy_url.h"
 #include "egress/local_route.h"
+#include "net/loop.h"
 
 using namespace redoubt;
 using namespace redoubt::apiserver;
@@ -191,6 +192,20 @@ TEST(AddressGuard, RefusesWhatAProxyMustNotReach) {
   EXPECT_FALSE(guard.check("::ffff:10.0.0.9", 6443).has_value());
   EXPECT_TRUE(guard.check("10.0.0.9", 10250).has_value());
   EXPECT_TRUE(guard.check("127.0.0.1", 10250, true).has_value());
+}
+
+// CVE-2020-8562: a name that is looked up again for dialling may by then mean another address.
+TEST(AddressGuard, GivesTheAddressThatItCheckedAndNoName) {
+  AddressGuard guard({});
+  net::run_until_done([&]() -> Task<void> {
+    auto own = co_await guard.resolve({"localhost", 10250}, true);
+    EXPECT_TRUE(own.has_value());
+    if (own) EXPECT_TRUE(own->host == "127.0.0.1" || own->host == "::1") << own->host;
+    EXPECT_FALSE((co_await guard.resolve({"localhost", 10250})).has_value());
+    auto literal = co_await guard.resolve({"::ffff:10.1.2.3", 80});
+    EXPECT_TRUE(literal.has_value());
+    if (literal) EXPECT_EQ(literal->host, "10.1.2.3");
+  });
 }
 
 TEST(LocalRoute, KnowsThisMachinesOwnAddresses) {
