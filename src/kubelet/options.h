@@ -30,6 +30,8 @@ struct Options {
   std::string address;  // default: 127.0.0.1 with the tunnel, else all
   bool tunnel = true;   // --tunnel: reverse tunnels to the API servers
   uint16_t port = 10250;
+  // --ssh-host-keys: public keys of this machine's sshd, published on the Node for API servers that come by SSH.
+  std::string ssh_host_keys = "/etc/ssh/ssh_host_*_key.pub";
   std::string container_runtime_endpoint;  // unix socket path
   std::string pod_infra_container_image = "registry.k8s.io/pause:3.10";
   bool manage_containerd = false;  // start a containerd of its own under run_dir and root_dir

@@ -26,6 +26,11 @@ void add_agent_flags(CLI::App& command, kubelet::Options& options, std::string& 
       .add_option("--tunnel", options.tunnel,
                   "keep a reverse tunnel to every API server, so that this node needs no open port")
       ->capture_default_str();
+  command
+      .add_option("--ssh-host-keys", options.ssh_host_keys,
+                  "public keys of this machine's sshd (a pattern), written onto the Node so that an API server that "
+                  "reaches nodes by SSH knows them; empty: none")
+      ->capture_default_str();
   command.add_option("--cluster-dns", options.cluster_dns,
                      "address of the cluster's DNS server (default: the kube-dns Service's)");
   command.add_option("--cluster-domain", options.cluster_domain, "domain of the cluster's names")

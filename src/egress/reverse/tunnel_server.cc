@@ -5,9 +5,9 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "egress/across.h"
 #include "egress/limits.h"
 #include "egress/reverse/protocol.h"
-#include "net/cross_loop.h"
 #include "net/http2.h"
 #include "net/pieces.h"
 
@@ -113,36 +113,6 @@ Task<Result<net::StreamPtr>> open_stream(TunnelPtr tunnel, std::string authority
                          fmt::format("{} (by the tunnel of node \"{}\")", why, tunnel->node)));
 }
 
-// A dial that another loop waits for.
-struct Pending {
-  explicit Pending(Executor user) : done(user) {}
-  std::mutex mutex;
-  std::optional<Result<net::StreamPtr>> outcome;
-  bool abandoned = false;
-  Event done;  // the user's
-};
-
-Task<void> open_for(TunnelPtr tunnel, std::shared_ptr<Pending> pending, Executor user, std::string authority,
-                    std::string path, std::chrono::milliseconds timeout) {
-  struct Answer {
-    std::shared_ptr<Pending> pending;
-    Executor user;
-    Result<net::StreamPtr> outcome = service_unavailable("the tunnel ended");
-    ~Answer() {
-      std::lock_guard lock(pending->mutex);
-      if (pending->abandoned) return;
-      pending->outcome = std::move(outcome);
-      boost::asio::post(user, [p = pending] { p->done.notify(); });
-    }
-  } answer{pending, user};
-  auto stream = co_await open_stream(tunnel, std::move(authority), std::move(path), timeout);
-  if (stream) {
-    answer.outcome = net::make_cross_loop_stream(std::move(*stream), tunnel->scope, user);
-  } else {
-    answer.outcome = Error(std::move(stream).error());
-  }
-}
-
 class TunnelServerImpl : public TunnelServer {
  public:
   explicit TunnelServerImpl(TunnelServerOptions options) : options_(std::move(options)) {}
@@ -204,8 +174,10 @@ class TunnelServerImpl : public TunnelServer {
     }
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(options.timeout -
                                                                       (std::chrono::steady_clock::now() - began));
-    auto stream = co_await open(tunnel, std::move(authority), std::string(path_name(path)),
-                                std::max(left, std::chrono::milliseconds(1)));
+    left = std::max(left, std::chrono::milliseconds(1));
+    auto stream = co_await dial_across(std::shared_ptr<Scope>(tunnel, &tunnel->scope), [=] {
+      return open_stream(tunnel, authority, std::string(path_name(path)), left);
+    });
     if (!stream) tunnel->note(stream.error().message());
     co_return stream;
   }
@@ -264,43 +236,6 @@ class TunnelServerImpl : public TunnelServer {
         "node \"{}\" has no tunnel to this server; see whether `redoubt agent` runs there and reaches "
         "the API server's port",
         node);
-  }
-
-  Task<Result<net::StreamPtr>> open(TunnelPtr tunnel, std::string authority, std::string path,
-                                    std::chrono::milliseconds timeout) {
-    Executor user = co_await boost::asio::this_coro::executor;
-    if (user == tunnel->home)
-      co_return co_await open_stream(std::move(tunnel), std::move(authority), std::move(path), timeout);
-    auto pending = std::make_shared<Pending>(user);
-    boost::asio::post(tunnel->home, [=] {
-      if (tunnel->http2) {
-        tunnel->scope.spawn(open_for(tunnel, pending, user, authority, path, timeout));
-        return;
-      }
-      std::lock_guard lock(pending->mutex);
-      pending->outcome = service_unavailable(fmt::format("the tunnel of node \"{}\" has just ended", tunnel->node));
-      boost::asio::post(user, [pending] { pending->done.notify(); });
-    });
-    struct Leaving {
-      std::shared_ptr<Pending> pending;
-      ~Leaving() {
-        std::optional<Result<net::StreamPtr>> unclaimed;
-        std::lock_guard lock(pending->mutex);
-        pending->abandoned = true;
-        unclaimed = std::move(pending->outcome);
-      }
-    } leaving{pending};
-    while (true) {
-      {
-        std::lock_guard lock(pending->mutex);
-        if (pending->outcome) {
-          auto out = std::move(*pending->outcome);
-          pending->outcome.reset();
-          co_return out;
-        }
-      }
-      co_await pending->done.wait();
-    }
   }
 
   void add(const TunnelPtr& tunnel) {

@@ -1,5 +1,9 @@
 #include "kubelet/node/rotation.h"
 
+#include <glob.h>
+
+#include <fstream>
+
 #include "base/blocking.h"
 #include "base/encoding.h"
 #include "base/json_text.h"
@@ -16,6 +20,8 @@ constexpr std::chrono::seconds kFirstRetry{1}, kSlowestRetry{60};
 constexpr std::chrono::minutes kLongestSleep{10};
 // When every node of a cluster has to renew at once, they don't all at the same moment.
 constexpr std::chrono::milliseconds kSpread{3000};
+// A public key of sshd's: an RSA key of 16,384 bits is 3 KB.
+constexpr size_t kMaxHostKeyText = 4096;
 
 std::string hash_list(std::string_view pem) {
   std::string out;
@@ -29,6 +35,21 @@ std::string first_of(std::string_view pem) {
   constexpr std::string_view kEnd = "-----END CERTIFICATE-----\n";
   size_t end = pem.find(kEnd);
   return end == std::string_view::npos ? std::string(pem) : std::string(pem.substr(0, end + kEnd.size()));
+}
+
+// Type and key of each public key's file, a line each; without the comment, which names a person's machine.
+std::string read_host_keys(const std::string& pattern) {
+  std::string out;
+  glob_t found{};
+  if (!pattern.empty() && ::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc; ++i) {
+      std::ifstream file(found.gl_pathv[i]);
+      std::string type, key;
+      if (file >> type >> key && type.size() + key.size() < kMaxHostKeyText) out += fmt::format("{} {}\n", type, key);
+    }
+  }
+  ::globfree(&found);
+  return out;
 }
 
 }  // namespace
@@ -179,11 +200,14 @@ Task<void> Rotation::report() {
       if (wanted.back() != '{') wanted += ',';
       append_json_string(wanted, key);
       wanted += ':';
-      append_json_string(wanted, value);
+      // What there is none of is taken away.
+      value.empty() ? void(wanted += "null") : append_json_string(wanted, value);
     };
     add(kTrustedRootsAnnotation, hash_list(roots_));
     add(kClientIssuerAnnotation, issuer_hash(NodeCertificate::Client));
     add(kServingIssuerAnnotation, issuer_hash(NodeCertificate::Serving));
+    add(kSshHostKeysAnnotation,
+        co_await run_blocking([pattern = options_.ssh_host_keys] { return read_host_keys(pattern); }));
     wanted += "}}}";
     if (wanted != reported) {
       auto done = co_await api_.patch<k8s::core::v1::Node>("", options_.node_name, client::PatchType::Merge, wanted);

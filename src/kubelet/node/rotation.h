@@ -23,6 +23,8 @@ namespace redoubt::kubelet {
 inline constexpr std::string_view kTrustedRootsAnnotation = "redoubt.dev/trusted-roots";
 inline constexpr std::string_view kClientIssuerAnnotation = "redoubt.dev/client-certificate-issuer";
 inline constexpr std::string_view kServingIssuerAnnotation = "redoubt.dev/serving-certificate-issuer";
+// The public keys of the node's sshd, a line "TYPE BASE64" each.
+inline constexpr std::string_view kSshHostKeysAnnotation = "redoubt.dev/ssh-host-keys";
 
 // When to renew: `fraction` (0.7 to 0.9) of the certificate's life.
 Timestamp rotation_deadline(const pki::Certificate& certificate, double fraction);
