@@ -133,7 +133,9 @@ class ServerImpl : public Server {
     api.client_ca_pem = pki.ca_bundle;
     api.max_requests_inflight = options_.max_requests_inflight;
     api.max_mutating_requests_inflight = options_.max_mutating_requests_inflight;
-    RD_TRY(egress_, make_egress(options_.egress, *store_));
+    AgentTrust agents{[this] { return live_pki_->current()->ca_bundle; },
+                      client_config(pki.clients.at("controller-manager"), "")};
+    RD_TRY(egress_, make_egress(options_.egress, *store_, std::move(agents)));
     api.tunnels = egress_.tunnels.get();
     // Issuers and webhooks of authentication and authorization are named by URL: the control plane's network.
     api.authentication.dial = api.authorization.dial = [dialer = egress_.dialer.get()](net::Address to) {
@@ -168,6 +170,7 @@ class ServerImpl : public Server {
     http.starter = api_->starter();
     RD_TRY(http_, net::HttpServer::start(*loops_, std::move(http)));
     RD_TRYV(run_on(loops_->executor(0), api_->bootstrap()));
+    if (egress_.konnectivity) RD_TRYV(egress_.konnectivity->start(tls_));
 
     RD_TRYV(write_admin(pki));
     on_loop([this] {
@@ -284,6 +287,7 @@ class ServerImpl : public Server {
     note("client certificates and tokens",
          accepted ? tls_->replace_client_ca_hint(*accepted) : Error(accepted.error()));
     note("the secure port", tls_->replace_certificate(serving_chain(pki), pki.apiserver.private_key_pem));
+    if (egress_.konnectivity) egress_.konnectivity->replace(pki);
     connect_->replace_kubelet_credentials(pki.kubelet_ca_bundle, pki.apiserver_kubelet_client.certificate_pem,
                                           pki.apiserver_kubelet_client.private_key_pem);
     scope_->spawn([](ServerImpl& self, pki::ClusterPki now, auto said) -> Task<void> {

@@ -19,10 +19,24 @@
 
 namespace redoubt::cmd {
 
+// The Konnectivity server within this process: --konnectivity-...
+struct KonnectivityInProcess {
+  uint16_t agent_port = 0;  // 0: there is none
+  std::string agent_bind_address;
+  std::string agent_namespace = "kube-system", agent_service_account = "konnectivity-agent";
+  std::string authentication_audience = "system:konnectivity-server";
+  std::string proxy_strategies = "destHost";
+  int server_count = 1;
+};
+
 // How nodes, pods and Services are reached.
 struct EgressOptions {
   std::string config_file;                // --egress-selector-config-file
   std::string without_tunnel = "direct";  // --nodes-without-tunnel: direct, refuse
+  std::string ssh_user, ssh_keyfile;      // --ssh-user, --ssh-keyfile: with both, nodes are reached by SSH
+  std::string ssh_known_hosts;            // --ssh-known-hosts
+  uint16_t ssh_port = 22;                 // --ssh-port
+  KonnectivityInProcess konnectivity;
 };
 
 // The secure port's certificates and what it speaks; lifetimes of what is signed here.

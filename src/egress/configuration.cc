@@ -67,9 +67,13 @@ Result<Connection> parse_connection(const schema::Value& connection, const std::
     out.protocol = Protocol::Reverse;
   } else if (protocol == "SSH") {
     out.protocol = Protocol::Ssh;
+  } else if (protocol == "Konnectivity") {
+    out.protocol = Protocol::Konnectivity;
   } else {
-    return wrong(field + ".proxyProtocol",
-                 fmt::format("\"{}\" is not supported: use one of Direct, HTTPConnect, GRPC, Reverse, SSH", protocol));
+    return wrong(
+        field + ".proxyProtocol",
+        fmt::format("\"{}\" is not supported: use one of Direct, HTTPConnect, GRPC, Reverse, SSH, Konnectivity",
+                    protocol));
   }
   const schema::Value* transport = connection.find("transport");
   if (transport != nullptr && transport->is_null()) transport = nullptr;
@@ -149,8 +153,10 @@ Result<EgressConfiguration> parse_configuration(std::string_view text) {
     RD_TRY(out.selections[*network], parse_connection(*connection, field + ".connection"));
     Connection& made = out.selections[*network];
     if ((*network == Network::ControlPlane || *network == Network::Etcd) &&
-        (made.protocol == Protocol::Reverse || made.protocol == Protocol::Ssh))
-      return wrong(field + ".connection.proxyProtocol", "Reverse and SSH lead to nodes: for cluster and node only");
+        (made.protocol == Protocol::Reverse || made.protocol == Protocol::Ssh ||
+         made.protocol == Protocol::Konnectivity))
+      return wrong(field + ".connection.proxyProtocol",
+                   "Reverse, SSH and Konnectivity lead to nodes: for cluster and node only");
   }
   return out;
 }

@@ -1,6 +1,6 @@
 // Upstream's EgressSelectorConfiguration (apiserver.k8s.io/v1beta1, --egress-selector-config-file), with our own
-// protocols Reverse and SSH beside Direct, HTTPConnect and GRPC, and our own selection "node" beside cluster,
-// controlplane, etcd.
+// protocols Reverse, SSH and Konnectivity (the server in this process) beside Direct, HTTPConnect and GRPC, and our own
+// selection "node" beside cluster, controlplane, etcd.
 #pragma once
 #include <map>
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace redoubt::egress {
 
-enum class Protocol { Direct, HttpConnect, Grpc, Reverse, Ssh };
+enum class Protocol { Direct, HttpConnect, Grpc, Reverse, Ssh, Konnectivity };
 
 struct Connection {
   Protocol protocol = Protocol::Direct;

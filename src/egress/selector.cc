@@ -95,6 +95,10 @@ class Selector : public Dialer {
         if (options_.ssh == nullptr)
           return bad_request("egress: SSH is configured, but no --ssh-keyfile says with which key");
         return Chosen{options_.ssh, true};
+      case Protocol::Konnectivity:
+        if (options_.konnectivity == nullptr)
+          return bad_request("egress: Konnectivity is configured, but no --konnectivity-agent-port serves its agents");
+        return Chosen{options_.konnectivity, true};
       case Protocol::HttpConnect: {
         RD_TRY(auto made, http_connect_dialer(c));
         owned_.push_back(std::move(made));

@@ -23,6 +23,7 @@ struct SelectorOptions {
   // The implementations, each outliving the selector; null where there is none.
   Dialer* reverse = nullptr;
   Dialer* ssh = nullptr;
+  Dialer* konnectivity = nullptr;  // the server in this process
   // Konnectivity's GRPC over a unix socket: makes the dialer of a udsName; empty where it isn't built in.
   std::function<Result<std::unique_ptr<Dialer>>(std::string uds_name)> make_grpc;
 };

@@ -70,9 +70,43 @@ constexpr Test kKonnectivityTests[] = {
     {"tests/interop/test_konnectivity.py",
      "test_agent_keeps_to_its_destinations",
      {"an agent dials what it may", "ein Agent verbindet nur, wohin er darf"}},
+    {"tests/testbed/test_konnectivity_tunnel.py",
+     "test_a_nodes_certificate_opens_no_tunnel_of_another",
+     {"an agent serves its own node only", "ein Agent dient nur dem eigenen Knoten"}},
+    {"tests/testbed/test_konnectivity_tunnel.py",
+     "test_the_attackers_capture_holds_no_plaintext",
+     {"nothing readable is in the capture", "im Mitschnitt ist nichts zu lesen"}},
     {"tests/unit/egress/konnectivity/tunnel_test.cc",
      "RefusedAgentGetsNothing",
      {"a refused agent gets no traffic", "ein abgewiesener Agent erhält keinen Verkehr"}},
+};
+
+constexpr Text kSshDefaults[] = {
+    {"Off. A node of which no host key is known is not dialled.",
+     "Aus. Ein Knoten, dessen Host-Schlüssel nicht bekannt ist, wird nicht angewählt."},
+    {"A connection carries its own node's kubelet, addresses and pods, and nothing else.",
+     "Eine Verbindung führt den Kubelet, die Adressen und die Pods des eigenen Knotens, sonst nichts."},
+};
+constexpr Flag kSshFlags[] = {
+    {"redoubt server",
+     "--ssh-user, --ssh-keyfile",
+     {"who logs in, and with which key; a new one is used without a restart",
+      "wer sich anmeldet und mit welchem Schlüssel; ein neuer gilt ohne Neustart"}},
+    {"redoubt server", "--ssh-known-hosts", {"the host keys of nodes", "die Host-Schlüssel der Knoten"}},
+    {"redoubt agent",
+     "--ssh-host-keys",
+     {"the public keys that the node publishes", "die öffentlichen Schlüssel, die der Knoten veröffentlicht"}},
+};
+constexpr Test kSshTests[] = {
+    {"tests/testbed/test_ssh_tunnel.py",
+     "test_the_attackers_capture_holds_no_plaintext",
+     {"nothing readable is in the capture", "im Mitschnitt ist nichts zu lesen"}},
+    {"tests/testbed/test_ssh_tunnel.py",
+     "test_an_impostor_with_another_host_key_gets_nothing",
+     {"an impostor gets no login", "ein Hochstapler bekommt keine Anmeldung"}},
+    {"tests/unit/egress/ssh/dialer_test.cc",
+     "CarriesNothingButTheNodesOwnTraffic",
+     {"a connection carries its node's traffic only", "eine Verbindung führt nur den Verkehr ihres Knotens"}},
 };
 
 constexpr PathFacts kPaths[] = {
@@ -133,14 +167,18 @@ constexpr PathFacts kPaths[] = {
      {"node's sshd, port 22", "sshd des Knotens, Port 22"},
      {"SSH, host key verified", "SSH, Host-Schlüssel geprüft"},
      {"the same paths, where SSH is all that a node offers", "dieselben Pfade, wo ein Knoten nur SSH anbietet"},
-     {"This way is not in this version; the reverse tunnel and Konnectivity take its place.",
-      "Diesen Weg gibt es in dieser Version nicht; der Umkehrtunnel und Konnectivity treten an seine Stelle."},
+     {"One SSH connection a node, a direct-tcpip channel a stream. A host key must be in the known-hosts file, or be "
+      "published by the node's own Node object; nothing is trusted because it was seen first. The kubelet is TLS again "
+      "inside. See [tunnels.md](tunnels.md).",
+      "Eine SSH-Verbindung je Knoten, darin ein direct-tcpip-Kanal je Verbindung. Ein Host-Schlüssel muss in der "
+      "known-hosts-Datei stehen oder vom Node-Objekt des Knotens veröffentlicht sein; nichts gilt, nur weil es zuerst "
+      "gesehen wurde. Darin spricht der Kubelet noch einmal TLS. Siehe [tunnels.md](tunnels.md)."},
      {"Removed in 1.22; host keys were never verified.", "In 1.22 entfernt; Host-Schlüssel wurden nie geprüft."},
      {"Use Konnectivity, or a reverse tunnel.", "Verwenden Sie Konnectivity oder einen Umkehrtunnel."},
      {"key authentication, host keys verified", "Anmeldung mit Schlüssel, Host-Schlüssel geprüft"},
-     {},
-     {},
-     {}},
+     kSshDefaults,
+     kSshFlags,
+     kSshTests},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "egress/konnectivity/header.h"
+#include "pki/certificate.h"
 #include "schema/k8s/authentication_v1.h"
 
 namespace redoubt::cmd {
@@ -25,8 +26,13 @@ struct UnderWay {
   size_t& count;
 };
 
-Task<Result<std::string>> review(std::shared_ptr<client::Client> api, std::shared_ptr<const Wanted> wanted,
-                                 std::string authorization) {
+// Whom a token stands for, and the node that it is bound to, if any.
+struct Reviewed {
+  std::string username, node;
+};
+
+Task<Result<Reviewed>> review(std::shared_ptr<client::Client> api, std::shared_ptr<const Wanted> wanted,
+                              std::string authorization) {
   constexpr std::string_view kScheme = "Bearer ";
   if (!authorization.starts_with(kScheme)) co_return unauthorized("received token does not have \"Bearer \" prefix");
   if (wanted->under_way >= kMaxReviews)
@@ -49,7 +55,47 @@ Task<Result<std::string>> review(std::shared_ptr<client::Client> api, std::share
     co_return unauthorized(
         fmt::format("lookup failed: incoming request from \"{}\". Expected \"{}\"", status.user.username, expected));
   }
-  co_return status.user.username;
+  Reviewed out{status.user.username, {}};
+  auto node = status.user.extra.find("authentication.kubernetes.io/node-name");
+  if (node != status.user.extra.end() && node->second.items.size() == 1) out.node = std::string(node->second.items[0]);
+  co_return out;
+}
+
+// The node whose certificate this is.
+Result<std::string> node_of(const std::vector<std::string>& chain_der, const std::string& client_ca_pem) {
+  RD_TRY(auto bundle, pki::TrustBundle::from_pem(client_ca_pem));
+  RD_TRY(pki::Certificate certificate, bundle->verify(chain_der, pki::Usage::ClientAuth));
+  constexpr std::string_view kNode = "system:node:";
+  const auto& groups = certificate.subject.organizations;
+  bool node = std::find(groups.begin(), groups.end(), "system:nodes") != groups.end();
+  if (!node || !certificate.subject.common_name.starts_with(kNode))
+    return unauthorized(fmt::format("\"{}\" is no node: agents show a node's certificate or a ServiceAccount's token",
+                                    certificate.subject.common_name));
+  return certificate.subject.common_name.substr(kNode.size());
+}
+
+Task<Result<konnectivity::AgentIdentity>> authorize_node_agent(std::shared_ptr<const NodeAgentAuthorization> how,
+                                                               std::shared_ptr<const Wanted> wanted,
+                                                               std::string agent_id, std::string authorization,
+                                                               std::vector<std::string> chain,
+                                                               konnectivity::Identifiers identifiers) {
+  std::string who, node;
+  if (!chain.empty()) {
+    RD_CO_TRY(node, node_of(chain, how->client_ca_pem()));
+    who = "system:node:" + node;
+  } else {
+    RD_CO_TRY(Reviewed reviewed, co_await review(how->api, wanted, std::move(authorization)));
+    who = reviewed.username;
+    node = reviewed.node;
+  }
+  RD_CO_TRYV(konnectivity::check_node_agent(node, agent_id, identifiers, how->addresses));
+  co_return konnectivity::AgentIdentity{who, node};
+}
+
+// Without the node: what such an agent says of itself is believed, as upstream does.
+Task<Result<konnectivity::AgentIdentity>> name_of(Task<Result<Reviewed>> reviewing) {
+  RD_CO_TRY(Reviewed reviewed, co_await std::move(reviewing));
+  co_return konnectivity::AgentIdentity{reviewed.username, {}};
 }
 
 }  // namespace
@@ -58,9 +104,21 @@ konnectivity::Server::AuthorizeAgent authorize_by_token(std::shared_ptr<client::
                                                         std::string name, std::string audience) {
   auto wanted = std::make_shared<const Wanted>(Wanted{std::move(ns), std::move(name), std::move(audience)});
   return [api, wanted](const net::Headers& metadata, const net::ConnectionInfo&,
-                       const konnectivity::Identifiers&) -> Task<Result<std::string>> {
+                       const konnectivity::Identifiers&) -> Task<Result<konnectivity::AgentIdentity>> {
     auto tokens = metadata.get_all(konnectivity::kAuthorization);
-    return review(api, wanted, tokens.size() == 1 ? std::string(tokens[0]) : std::string());
+    return name_of(review(api, wanted, tokens.size() == 1 ? std::string(tokens[0]) : std::string()));
+  };
+}
+
+konnectivity::Server::AuthorizeAgent authorize_node_agents(NodeAgentAuthorization how) {
+  auto wanted = std::make_shared<const Wanted>(Wanted{how.ns, how.name, how.audience});
+  auto shared = std::make_shared<const NodeAgentAuthorization>(std::move(how));
+  return [shared, wanted](const net::Headers& metadata, const net::ConnectionInfo& connection,
+                          const konnectivity::Identifiers& identifiers) -> Task<Result<konnectivity::AgentIdentity>> {
+    auto tokens = metadata.get_all(konnectivity::kAuthorization);
+    return authorize_node_agent(shared, wanted, std::string(metadata.get(konnectivity::kAgentId).value_or("")),
+                                tokens.size() == 1 ? std::string(tokens[0]) : std::string(),
+                                connection.peer_certificates, identifiers);
   };
 }
 

@@ -174,7 +174,11 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
             {{"agentID", backend->agent_id}, {"from", backend->remote_address}, {"error", who.error().message()}});
         co_return Error(who.error());
       }
-      backend->identity = std::move(*who);
+      backend->identity = std::move(who->name);
+      // The node that it proved to be on is one that it serves, whether it says so or not.
+      auto& hosts = backend->identifiers.host;
+      if (!who->node.empty() && std::find(hosts.begin(), hosts.end(), who->node) == hosts.end())
+        hosts.push_back(who->node);
     }
     if (self->backends_.all().size() >= kMaxAgents)
       co_return too_many_requests(fmt::format("{} agents are connected; no more are taken", kMaxAgents), 10);

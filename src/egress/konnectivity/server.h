@@ -28,11 +28,16 @@ struct AgentReport {
   uint64_t bytes_received = 0;
 };
 
+// Who an agent was authenticated as, and the node that it runs on, where that was proven too.
+struct AgentIdentity {
+  std::string name, node;
+};
+
 class Server {
  public:
-  // Who an agent is. Called once a connection, before it can get traffic; returns the name it was authenticated as.
-  using AuthorizeAgent = std::function<Task<Result<std::string>>(const net::Headers& metadata,
-                                                                 const net::ConnectionInfo&, const Identifiers&)>;
+  // Who an agent is. Called once a connection, before it can get traffic.
+  using AuthorizeAgent = std::function<Task<Result<AgentIdentity>>(const net::Headers& metadata,
+                                                                   const net::ConnectionInfo&, const Identifiers&)>;
   struct Options {
     std::string server_id;
     int server_count = 1;

@@ -77,7 +77,7 @@ TEST(EgressConfiguration, RefusesWhatItDoesNotUnderstand) {
            {"- {name: cluster, connection: {proxyProtocol: HTTPConnect, transport: {tcp: {url: 'https://a:1', "
             "tlsConfig: {clientKey: /k}}}}}",
             "Using TLS requires clientCert"},
-           {"- {name: etcd, connection: {proxyProtocol: Reverse}}", "Reverse and SSH lead to nodes"},
+           {"- {name: etcd, connection: {proxyProtocol: Reverse}}", "Reverse, SSH and Konnectivity lead to nodes"},
            {"- {name: cluster, conection: {}}", "unknown field \"conection\""},
            {"- 7", "must be an object"},
        }) {

@@ -425,10 +425,10 @@ TEST(Tunnel, AgentReachesEveryServerBehindOneAddressAndComesBack) {
 TEST(Tunnel, RefusedAgentGetsNothing) {
   Server::Options options;
   options.authorize_agent = [](const net::Headers& metadata, const net::ConnectionInfo&,
-                               const Identifiers&) -> Task<Result<std::string>> {
+                               const Identifiers&) -> Task<Result<AgentIdentity>> {
     auto token = metadata.get(kAuthorization);
     if (token != "Bearer good") co_return unauthorized("lookup failed: service account jwt not valid");
-    co_return std::string("system:serviceaccount:kube-system:konnectivity-agent");
+    co_return AgentIdentity{"system:serviceaccount:kube-system:konnectivity-agent", {}};
   };
   Fixture fixture(std::move(options));
   fixture.run([](Fixture& f) -> Task<void> {
