@@ -200,10 +200,13 @@ class Capture:
 
 
 class Network:
+    made = 0  # by this process
+
     def __init__(self, folder, prefix=None):
         check_machine()
         self.folder = Path(folder)
-        self.prefix = prefix or f"rtb{os.getpid()}"
+        Network.made += 1
+        self.prefix = prefix or f"rtb{os.getpid()}x{Network.made}"
         self.router = f"{self.prefix}-router"
         self.hosts = {}
         self.processes = []
@@ -306,6 +309,9 @@ class Network:
 
     def restore(self, host):
         self.in_router("nft", "delete", "table", "ip", f"redirect_{host.name}", check=False)
+
+    def start_in_router(self, *args, log):
+        return self.track(Process(self.router, args, log))
 
     def impostor(self, port, certificate, key):
         return Impostor(self.router, port, certificate, key)

@@ -11,35 +11,20 @@ from pathlib import Path
 import pytest
 
 from network import sh, wait
+from paths import every_path_works, new_marker, no_plaintext, recovery, resident, web_pod, works
 
-SERVE = "mkdir -p /tmp/w && echo {marker} > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def marker():
-    return "marker-" + secrets.token_hex(16)
+    return new_marker()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def web(bed, nat_node, marker):
-    """A pod behind NAT that says the marker by log, by exec and by HTTP."""
-    return bed.pod("web", f"echo {marker}; " + SERVE.format(marker=marker), "edge", ports=[8080])
+    return web_pod(bed, "edge", marker)
 
 
-def use_every_path(bed, marker):
-    assert marker in bed.out("logs", "web")
-    assert bed.out("exec", "web", "--", "cat", "/tmp/w/index.html") == marker
-    forward = bed.popen_kubectl("port-forward", "pod/web", "18080:8080", stdout=subprocess.PIPE, text=True)
-    try:
-        assert "Forwarding" in forward.stdout.readline()
-        fetched = bed.control_plane.run("busybox", "wget", "-qO-", "http://127.0.0.1:18080/index.html")
-        assert fetched.strip() == marker
-    finally:
-        forward.terminate()
-        forward.wait()
-
-
-def test_node_behind_nat_serves_logs_exec_and_port_forward(bed, web, marker):
+def test_a_node_behind_nat_serves_every_path(bed, web, marker):
     # Nobody reaches the node, and nothing there listens beyond its loopback.
     assert bed.control_plane.run("busybox", "nc", "-w", "2", bed.nodes["edge"].host.ip, "10250", check=False) == ""
     # The DNS address is the node's own, on its loopback interface, and lets in its pods only.
@@ -47,39 +32,11 @@ def test_node_behind_nat_serves_logs_exec_and_port_forward(bed, web, marker):
     open_ports = [(a, p) for a, p in bed.nodes["edge"].host.listening() if not a.startswith("127.") and a not in ("::1", dns)]
     assert open_ports == [], f"open ports: {open_ports}"
     assert ("127.0.0.1", 10250) in bed.nodes["edge"].host.listening()
-    before = bed.metric("redoubt_egress_dials_total", path="apiserver-kubelet", kind="reverse", result="ok")
-    use_every_path(bed, marker)
-    assert bed.metric("redoubt_egress_dials_total", path="apiserver-kubelet", kind="reverse", result="ok") > before
-    assert bed.metric("redoubt_egress_dials_total", path="apiserver-kubelet", kind="direct") == 0
-
-
-def test_proxies_reach_nodes_pods_and_services_behind_nat(bed, web, marker):
-    assert bed.out("get", "--raw", "/api/v1/nodes/edge/proxy/healthz") == "ok"
-    got = bed.kubectl("get", "--raw", "/api/v1/namespaces/default/pods/web:8080/proxy/index.html", check=False)
-    assert got.stdout.strip() == marker, got.stderr
-    assert bed.metric("redoubt_egress_dials_total", path="apiserver-pod", kind="reverse", result="ok") >= 1
-    assert bed.metric("redoubt_egress_dials_total", path="apiserver-pod", kind="direct") == 0
-    bed.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
-               "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}})
-    wait(lambda: bed.kubectl("get", "--raw", "/api/v1/namespaces/default/services/web:80/proxy/index.html", check=False).stdout.strip() == marker,
-         20, "the Service's endpoints")
+    every_path_works(bed, "edge", marker, "reverse")
 
 
 def test_the_attackers_capture_holds_no_plaintext(bed, web, marker):
-    capture = bed.network.capture("plaintext")
-    use_every_path(bed, marker)
-    bed.kubectl("get", "--raw", "/api/v1/namespaces/default/pods/web:8080/proxy/index.html", check=False)
-    # The recorder does see what is sent in the clear.
-    control = "control-" + secrets.token_hex(8)
-    listener = bed.control_plane.start("busybox", "nc", "-l", "-p", "7777", log=bed.folder / "nc.log")
-    time.sleep(0.5)
-    bed.nodes["edge"].host.run("busybox", "nc", "-w", "2", bed.control_plane.ip, "7777", input=control, check=False)
-    listener.stop()
-    capture.stop()
-    assert capture.size() > 10_000
-    assert capture.contains(control), "the recorder saw nothing: this test proves nothing"
-    for secret in (marker, "index.html", "redoubt-tunnel", "CONNECT", "bootstrap-token", "PRIVATE KEY"):
-        assert not capture.contains(secret), f"{secret!r} crossed the network in the clear"
+    no_plaintext(bed, "edge", marker, ("redoubt-tunnel", "CONNECT"))
 
 
 # ---- what a node's certificate is good for ----
@@ -178,19 +135,9 @@ def test_an_impostor_with_another_authority_gets_nothing(bed, other_node):
 
 # ---- faults ----
 
-def tunnel_works(bed, marker):
-    got = bed.kubectl("exec", "web", "--request-timeout=10s", "--", "cat", "/tmp/w/index.html", check=False, timeout=30)
-    return got.stdout.strip() == marker
-
-
-def recovery(bed, marker, what, began, seconds=60):
-    wait(lambda: tunnel_works(bed, marker), seconds, f"exec after: {what}")
-    print(f"\nrecovered {time.monotonic() - began:.1f} s after: {what}")
-
-
 def test_agent_killed(bed, nat_node, web, marker):
     nat_node.agent.kill()
-    assert not tunnel_works(bed, marker)
+    assert not works(bed, marker)
     began = time.monotonic()
     nat_node.start(wait_ready=False)
     recovery(bed, marker, "the agent was killed and started again", began)
@@ -225,7 +172,7 @@ def test_loss_and_delay(bed, nat_node, web, marker):
     bed.network.delay(nat_node.host, 200)
     try:
         began = time.monotonic()
-        assert tunnel_works(bed, marker)
+        assert works(bed, marker)
         print(f"exec took {time.monotonic() - began:.1f} s with 200 ms more on the way")
     finally:
         bed.network.delay(nat_node.host, 0)
@@ -239,12 +186,7 @@ def test_a_reader_that_stops_holds_up_nothing(bed, nat_node, web, marker):
         memory = [resident(bed.server.pid), resident(nat_node.agent.pid)]
         time.sleep(3)
         assert [resident(bed.server.pid), resident(nat_node.agent.pid)] <= [m + 8_000 for m in memory], "memory grows behind a reader that stopped"
-        assert tunnel_works(bed, marker)
+        assert works(bed, marker)
     finally:
         stopped.kill()
         stopped.communicate()
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))

@@ -1,0 +1,93 @@
+"""What every kind of tunnel must carry, and what nobody may see of it: the same suite for each of them."""
+import secrets
+import subprocess
+import time
+
+from network import wait
+
+SERVE = "mkdir -p /tmp/w && echo {marker} > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"
+
+
+def new_marker():
+    return "marker-" + secrets.token_hex(16)
+
+
+def web_pod(bed, node, marker, name="web"):
+    """A pod that says the marker by log, by exec and by HTTP, and a Service of it."""
+    pod = bed.pod(name, f"echo {marker}; " + SERVE.format(marker=marker), node, ports=[8080])
+    bed.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+               "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}})
+    return pod
+
+
+def use_streams(bed, marker, name="web"):
+    """logs, exec, port-forward."""
+    assert marker in bed.out("logs", name)
+    assert bed.out("exec", name, "--", "cat", "/tmp/w/index.html") == marker
+    forward = bed.popen_kubectl("port-forward", f"pod/{name}", "18080:8080", stdout=subprocess.PIPE, text=True)
+    try:
+        assert "Forwarding" in forward.stdout.readline()
+        fetched = bed.control_plane.run("busybox", "wget", "-qO-", "http://127.0.0.1:18080/index.html")
+        assert fetched.strip() == marker
+    finally:
+        forward.terminate()
+        forward.wait()
+
+
+def use_proxies(bed, node, marker, name="web"):
+    """The node's proxy, the pod's, the Service's."""
+    assert bed.out("get", "--raw", f"/api/v1/nodes/{node}/proxy/healthz") == "ok"
+    got = bed.kubectl("get", "--raw", f"/api/v1/namespaces/default/pods/{name}:8080/proxy/index.html", check=False)
+    assert got.stdout.strip() == marker, got.stderr
+    wait(lambda: bed.kubectl("get", "--raw", f"/api/v1/namespaces/default/services/{name}:80/proxy/index.html", check=False).stdout.strip() == marker,
+         20, "the Service's endpoints")
+
+
+def dials(bed, path, kind, result="ok"):
+    return bed.metric("redoubt_egress_dials_total", path=path, kind=kind, result=result)
+
+
+def every_path_works(bed, node, marker, kind, name="web"):
+    """All of it, by that kind of tunnel and by no other way."""
+    before = {path: dials(bed, path, kind) for path in ("apiserver-kubelet", "apiserver-pod", "apiserver-service")}
+    use_streams(bed, marker, name)
+    use_proxies(bed, node, marker, name)
+    for path, count in before.items():
+        assert dials(bed, path, kind) > count, f"{path} did not go by {kind}"
+        assert bed.metric("redoubt_egress_dials_total", path=path, kind="direct") == 0, f"{path} was dialled directly"
+
+
+def no_plaintext(bed, node, marker, secrets_of_the_way=(), name="web"):
+    """The attacker records everything, and finds nothing in it."""
+    capture = bed.network.capture("plaintext")
+    use_streams(bed, marker, name)
+    use_proxies(bed, node, marker, name)
+    # The recorder does see what is sent in the clear.
+    control = "control-" + secrets.token_hex(8)
+    listener = bed.control_plane.start("busybox", "nc", "-l", "-p", "7777", log=bed.folder / "nc.log")
+    time.sleep(0.5)
+    bed.nodes[node].host.run("busybox", "nc", "-w", "2", bed.control_plane.ip, "7777", input=control, check=False)
+    listener.stop()
+    capture.stop()
+    assert capture.size() > 10_000
+    assert capture.contains(control), "the recorder saw nothing: this test proves nothing"
+    for secret in (marker, "index.html", "bootstrap-token", "PRIVATE KEY", *secrets_of_the_way):
+        assert not capture.contains(secret), f"{secret!r} crossed the network in the clear"
+
+
+def works(bed, marker, name="web"):
+    got = bed.kubectl("exec", name, "--request-timeout=10s", "--", "cat", "/tmp/w/index.html", check=False, timeout=30)
+    return got.stdout.strip() == marker
+
+
+def recovery(bed, marker, what, began, seconds=60, name="web"):
+    wait(lambda: works(bed, marker, name), seconds, f"exec after: {what}")
+    took = time.monotonic() - began
+    print(f"\nrecovered {took:.1f} s after: {what}")
+    return took
+
+
+def resident(pid):
+    """Kilobytes."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
