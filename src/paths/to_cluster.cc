@@ -85,7 +85,7 @@ constexpr Test kNodeTests[] = {
      "RefusesAnImpostorOfTheKubelet",
      {"an impostor of the kubelet gets nothing", "wer sich als Kubelet ausgibt, erhält nichts"}},
     {"tests/testbed/test_reverse_tunnel.py",
-     "test_proxies_reach_nodes_pods_and_services_behind_nat",
+     "test_a_node_behind_nat_serves_every_path",
      {"a node behind NAT is reached through its tunnel", "ein Knoten hinter NAT wird durch seinen Tunnel erreicht"}},
 };
 constexpr Test kPodTests[] = {
@@ -113,7 +113,7 @@ constexpr Test kServiceTests[] = {
      "TriesTheNextEndpointWhenOneRefuses",
      {"the next endpoint, by its own node", "der nächste Endpunkt, über seinen eigenen Knoten"}},
     {"tests/testbed/test_reverse_tunnel.py",
-     "test_proxies_reach_nodes_pods_and_services_behind_nat",
+     "test_a_node_behind_nat_serves_every_path",
      {"through the tunnel of the endpoint's node", "durch den Tunnel des Knotens des Endpunkts"}},
 };
 
