@@ -1,5 +1,7 @@
 // The API server: one handler for the secure port, wired from its parts.
 #pragma once
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +20,14 @@ namespace audit {
 class Auditor;
 }
 
+// A page of the server's own beside the API, made anew for each request, on the request's loop.
+struct Document {
+  std::string type;  // content-type
+  std::string body;
+  net::Headers headers;  // further ones
+};
+using DocumentSource = std::function<Task<Result<Document>>()>;
+
 struct ApiServerOptions {
   store::Store* store = nullptr;
   AuthenticatorOptions authentication;
@@ -35,6 +45,8 @@ struct ApiServerOptions {
   size_t max_mutating_requests_inflight = 200;
   // Further checks of /livez, /readyz and /healthz, by name. Any thread.
   std::vector<std::pair<std::string, std::function<Result<void>()>>> health_checks;
+  // By their whole path; GET, authorized as non-resource URLs.
+  std::map<std::string, DocumentSource, std::less<>> documents;
   audit::Auditor* auditor = nullptr;  // null: nothing is audited
   egress::Dialer* dialer = nullptr;   // to admission webhooks; null: none are called
   ConnectHandler* connect = nullptr;  // null: such requests answer 503

@@ -18,6 +18,7 @@
 #include "client/client.h"
 #include "cmd/control_plane.h"
 #include "cmd/egress.h"
+#include "cmd/paths_page.h"
 #include "cmd/sni.h"
 #include "net/http_server.h"
 #include "store/sqlite/sqlite_store.h"
@@ -154,6 +155,8 @@ class ServerImpl : public Server {
                                      [encryption = encryption_.get()] { return encryption->healthy(); });
     RD_TRY(auditor_, make_auditor(options_.audit, *egress_.dialer));
     api.auditor = auditor_.get();
+    paths_ = PathsPage::make(*this, egress_, *store_);
+    api.documents = paths_->documents();
     RD_TRY(api_, apiserver::ApiServer::make(std::move(api)));
 
     net::TlsServerContext::Options tls;
@@ -320,6 +323,7 @@ class ServerImpl : public Server {
   Egress egress_;
   std::unique_ptr<apiserver::audit::Auditor> auditor_;
   std::unique_ptr<apiserver::ClusterConnect> connect_;
+  std::unique_ptr<PathsPage> paths_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::LoopPool> loops_;
   std::unique_ptr<Scope> scope_;  // on the first loop

@@ -32,6 +32,14 @@ constexpr Flag kKubeletFlags[] = {
     {"redoubt agent", "--kubelet-address", {"where the kubelet listens", "wo der Kubelet lauscht"}},
 };
 constexpr Test kKubeletTests[] = {
+    {"tests/e2e/test_impostor_kubelet.py",
+     "test_impostors",
+     {"impostors at a node's address are refused by a running server",
+      "wer unter der Adresse eines Knotens antwortet, ohne er zu sein, wird abgewiesen"}},
+    {"tests/e2e/test_paths.py",
+     "test_a_whole_cluster_is_secure_under_probes",
+     {"probes of a running node", "Proben an einem laufenden Knoten"}},
+
     {"tests/unit/apiserver/proxy/pod_connect_test.cc",
      "RefusesAKubeletOfAnotherAuthority",
      {"a self-signed kubelet, or one of another authority, is refused",
@@ -130,6 +138,14 @@ constexpr Flag kWebhookFlags[] = {
     {"redoubt server", "--authorization-webhook-config-file", {"likewise", "ebenso"}},
 };
 constexpr Test kWebhookTests[] = {
+    {"tests/e2e/test_webhooks.py",
+     "test_a_webhook_with_another_certificate_is_not_asked",
+     {"the same against a running server", "dasselbe an einem laufenden Server"}},
+    {"tests/e2e/test_webhooks.py",
+     "test_a_webhook_behind_a_service",
+     {"a webhook in the cluster is reached by its Service's name",
+      "ein Webhook im Cluster wird über den Namen seines Service erreicht"}},
+
     {"tests/unit/apiserver/webhook/admission_webhooks_test.cc",
      "AreAskedOfNobodyWithAnotherCertificate",
      {"a webhook of another authority is asked nothing", "ein Webhook einer anderen Stelle wird nichts gefragt"}},

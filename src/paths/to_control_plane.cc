@@ -28,6 +28,16 @@ constexpr Flag kClientFlags[] = {
     {"redoubt server", "--authorization-mode", {"default Node,RBAC", "Vorgabe Node,RBAC"}},
 };
 constexpr Test kClientTests[] = {
+    {"tests/e2e/test_credentials.py",
+     "test_certificates_that_prove_nothing",
+     {"self-signed, expired and foreign certificates are refused by a running server",
+      "selbstsignierte, abgelaufene und fremde Zertifikate weist ein laufender Server ab"}},
+    {"tests/e2e/test_credentials.py", "test_tokens_that_prove_nothing", {"and wrong tokens", "und falsche Token"}},
+    {"tests/e2e/test_paths.py",
+     "test_a_sound_control_plane_raises_no_alarm_under_probes",
+     {"probes: plain HTTP, old TLS, weak suites, no, made-up and expired credentials",
+      "Proben: einfaches HTTP, altes TLS, schwache Suiten, keine, erfundene und abgelaufene Anmeldedaten"}},
+
     {"tests/unit/apiserver/auth/authenticator_test.cc",
      "LetsNobodyInWithoutCredentialButForHealth",
      {"anonymous reaches health and nothing else", "anonym ist nur der Zustand erreichbar"}},
@@ -64,6 +74,11 @@ constexpr Flag kKubeletFlags[] = {
      {"how long nodes' certificates live", "Laufzeit der Knotenzertifikate"}},
 };
 constexpr Test kKubeletTests[] = {
+    {"tests/e2e/test_join.py",
+     "test_an_impostor_is_told_nothing",
+     {"an impostor on the way of a joining node is told nothing",
+      "wer sich einem beitretenden Knoten in den Weg stellt, erfährt nichts"}},
+
     {"tests/e2e/test_join.py",
      "test_wrong_hash",
      {"a server of another authority gets nothing from a joining node",

@@ -145,16 +145,16 @@ std::string aggregated(bool core) {
 
 }  // namespace
 
-std::optional<Document> discovery(std::string_view path, std::string_view accept) {
+std::optional<DiscoveryDocument> discovery(std::string_view path, std::string_view accept) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   auto json = [](std::string body) {
     std::string etag = fmt::format("\"{:016X}\"", std::hash<std::string>()(body));
-    return Document{"application/json", std::move(body), std::move(etag)};
+    return DiscoveryDocument{"application/json", std::move(body), std::move(etag)};
   };
   bool wants_aggregated = accept.find("g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList") != std::string_view::npos;
   if (path == "/api" || path == "/apis") {
     if (wants_aggregated) {
-      Document document = json(aggregated(path == "/api"));
+      DiscoveryDocument document = json(aggregated(path == "/api"));
       document.content_type = kAggregated;
       return document;
     }

@@ -6,14 +6,14 @@
 
 namespace redoubt::apiserver {
 
-struct Document {
+struct DiscoveryDocument {
   std::string content_type;
   std::string body;
   std::string etag;
 };
 
 // The document at /api, /apis, /api/v1, /apis/G or /apis/G/V; nothing for another path. `accept`: the request's header.
-std::optional<Document> discovery(std::string_view path, std::string_view accept);
+std::optional<DiscoveryDocument> discovery(std::string_view path, std::string_view accept);
 // /version
 std::string version_json();
 

@@ -62,6 +62,12 @@ Task<void> serve_path(Services& s, Context& c) {
     co_await send("application/jwk-set+json", s.options.authentication.service_accounts.keys->jwks());
   } else if (path == "/openapi/v2" || path == "/openapi/v3" || path.starts_with("/openapi/v3/")) {
     co_await serve_openapi(s, c, path);
+  } else if (auto own = s.options.documents.find(path); own != s.options.documents.end()) {
+    auto page = co_await own->second();
+    if (!page) co_return co_await send_status(c, page.error());
+    page->headers.set("content-type", page->type);
+    page->headers.set("cache-control", "no-store");
+    co_await c.responder.send(200, std::move(page->headers), one(std::move(page->body)));
   } else if (auto document = discovery(path, c.request.headers.get("accept").value_or(""))) {
     if (c.request.headers.get("if-none-match") == document->etag) {
       co_await c.responder.send(304, {{"etag", document->etag}}, {});

@@ -43,6 +43,66 @@ void count_request(const Context& c, std::chrono::steady_clock::time_point began
     metrics.second->observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
 }
 
+// The path that a request came by (docs/paths.md), by who asks. A pod's by the Service's address looks the same as one
+// by the server's own.
+std::string_view path_of(const Context& c) {
+  std::string_view user = c.user.name;
+  if (!c.user.node_name().empty()) return "kubelet-apiserver";
+  if (user.starts_with("system:serviceaccount:kube-system:") && c.request.connection &&
+      !c.request.connection->peer_certificates.empty())
+    return "component-apiserver";  // controllers prove their accounts by certificates
+  if (user.starts_with("system:serviceaccount:")) return "pod-apiserver";
+  if (user.starts_with("system:kube-")) return "component-apiserver";
+  return "client-apiserver";
+}
+
+struct PathMetrics {
+  explicit PathMetrics(const std::string& path)
+      : served(counter("redoubt_path_requests_total", kRequests, {{"path", path}, {"result", "served"}})),
+        unauthenticated(
+            counter("redoubt_path_requests_total", kRequests, {{"path", path}, {"result", "unauthenticated"}})),
+        refused(counter("redoubt_path_requests_total", kRequests, {{"path", path}, {"result", "refused"}})),
+        open(gauge("redoubt_path_requests_inflight", "Requests under way, watches included, by path.",
+                   {{"path", path}})),
+        seconds(histogram("redoubt_path_request_duration_seconds",
+                          "How long requests took, watches and connections left out, by path.",
+                          {0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30}, {{"path", path}})) {}
+  static constexpr const char* kRequests = "Requests by path, and what became of them at the door.";
+  Counter &served, &unauthenticated, &refused;
+  Gauge& open;
+  Histogram& seconds;
+};
+
+PathMetrics& path_metrics(std::string_view path) {
+  static PathMetrics client("client-apiserver"), node("kubelet-apiserver"), pod("pod-apiserver"),
+      component("component-apiserver");
+  return path.starts_with("client")    ? client
+         : path.starts_with("kubelet") ? node
+         : path.starts_with("pod")     ? pod
+                                       : component;
+}
+
+// Counts a request as open while it lives.
+class OpenRequest {
+ public:
+  OpenRequest(PathMetrics& metrics, const RequestInfo& info, std::chrono::steady_clock::time_point began)
+      : metrics_(metrics), info_(info), began_(began) {
+    metrics_.open.add(1);
+    metrics_.served.add();
+  }
+  ~OpenRequest() {
+    metrics_.open.add(-1);
+    if (!is_long_running(info_))
+      metrics_.seconds.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count());
+  }
+  OpenRequest(const OpenRequest&) = delete;
+
+ private:
+  PathMetrics& metrics_;
+  const RequestInfo& info_;
+  std::chrono::steady_clock::time_point began_;
+};
+
 }  // namespace
 
 bool is_long_running(const RequestInfo& info) {
@@ -110,6 +170,7 @@ class Course {
     if (c_.info.verb != "get" || !c_.info.resource_request || c_.request.method != "GET") return false;
     auto answer = read_now(services_, c_);
     if (!answer) return false;
+    OpenRequest open(path_metrics(path_of(c_)), c_.info, began_);
     now.send_now(200, std::move(answer->headers), std::move(answer->body));
     count_request(c_, began_);
     return true;
@@ -119,10 +180,15 @@ class Course {
     if (thrown_) std::rethrow_exception(thrown_);
     while (true) {
       if (!verdict_.is_here()) verdict_ = Verdict(co_await verdict_.task());
-      if (!verdict_.value()) co_return co_await send_status(c_, verdict_.value().error());
+      if (!verdict_.value()) {
+        PathMetrics& metrics = path_metrics(path_of(c_));
+        (verdict_.value().error().code() == 401 ? metrics.unauthenticated : metrics.refused).add();
+        co_return co_await send_status(c_, verdict_.value().error());
+      }
       if (next_ == std::size(kSteps)) break;
       advance();
     }
+    OpenRequest open(path_metrics(path_of(c_)), c_.info, began_);
     if (c_.info.resource_request) {
       co_await serve_resource(services_, c_);
     } else {
