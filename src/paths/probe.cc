@@ -97,6 +97,10 @@ Task<void> probe_proxies(client::Client& api, Asker& asker, Facts& f) {
         p.advice = "Remove --proxy-plaintext=allow, or keep the node's tunnel on.";
       } else if (reply.status == 403 || !reply.verification.empty()) {
         p.verdict = Verdict::Secure;
+      } else if (reply.body.find("by the tunnel of node") != std::string::npos) {
+        // Nothing listens there, says the node's end of the tunnel: that is the way that the request took.
+        p.verdict = Verdict::Secure;
+        p.saw += ", by the node's tunnel";
       }
       p.saw += reply.verification.empty() ? (reply.status == 403 ? ", refused" : "") : ", " + reply.verification;
     } else if (before >= 0 && after > before) {
