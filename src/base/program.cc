@@ -47,6 +47,9 @@ Result<std::string> run_program(const std::vector<std::string>& words, std::stri
   posix_spawn_file_actions_adddup2(&files, in.ends[0], 0);
   posix_spawn_file_actions_adddup2(&files, out.ends[1], 1);
   posix_spawn_file_actions_adddup2(&files, err.ends[1], 2);
+  // Sockets are opened by libraries that don't mark them: a program that goes on in the background would keep our
+  // ports.
+  posix_spawn_file_actions_addclosefrom_np(&files, 3);
   // Signals that this process blocks or ignores are nothing to the program.
   posix_spawnattr_t how;
   posix_spawnattr_init(&how);
