@@ -64,8 +64,8 @@ class Tunnels {
       return not_found({"", "nodes"}, node);
     };
     options.server_id = "server-1";
-    options.ping_interval = 500ms;
-    options.silence_timeout = 1500ms;
+    options.ping_interval = 2s;
+    options.silence_timeout = 6s;  // sanitizers on a busy machine are slow
     server = TunnelServer::make(std::move(options));
     run([this]() -> Task<void> { return start(); });
   }
@@ -99,7 +99,7 @@ class Tunnels {
     AgentOptions options;
     options.node = node;
     options.kubelet = {"127.0.0.1", 10250};
-    options.ping_interval = 500ms;
+    options.ping_interval = 2s;
     options.first_retry = 5ms;
     options.last_retry = 50ms;
     options.dial_server = [this](net::Address to) { return dial_server(to); };

@@ -201,7 +201,7 @@ TEST_F(ReverseTunnel, AHalfOpenLinkIsFoundDeadByBothSides) {
       char buffer[8];
       auto got = co_await (*open)->read_some(buffer);
       EXPECT_FALSE(got.has_value());
-      EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
+      EXPECT_LT(std::chrono::steady_clock::now() - began, 20s);
       co_await t.wait_for_tunnel("a");
       EXPECT_TRUE((co_await t.ask("10.244.1.7", 80, "again")).has_value());
     }(tunnels);
