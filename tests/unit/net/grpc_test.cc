@@ -55,6 +55,8 @@ struct Fixture {
     options.handler = make_grpc_handler(std::move(grpc));
     server = std::move(*HttpServer::start(loops, std::move(options)));
   }
+  // A server goes after its loops have stopped: it may be about to accept on one.
+  ~Fixture() { loops.stop(); }
   std::unique_ptr<HttpClient> http(Executor executor, bool http2 = true) {
     HttpClient::Options options;
     uint16_t port = server->port();

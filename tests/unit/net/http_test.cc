@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/blocking.h"
 #include "base/event.h"
 #include "net/http1.h"
 #include "net/http_client.h"
@@ -67,6 +68,8 @@ struct Fixture {
     options.handler = handle;
     server = std::move(*HttpServer::start(loops, std::move(options)));
   }
+  // A server goes after its loops have stopped: it may be about to accept on one.
+  ~Fixture() { loops.stop(); }
   HttpClient::Options to_server(bool http2) {
     HttpClient::Options options;
     uint16_t port = server->port();
@@ -82,6 +85,7 @@ void run(std::function<Task<void>(Executor)> body) {
   Scope scope(loop.get_executor(), "test");
   scope.spawn(body(loop.get_executor()));
   loop.run();
+  wait_for_blocking();
 }
 
 Task<void> exchange(Executor executor, HttpClient::Options options) {
