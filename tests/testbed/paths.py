@@ -91,3 +91,19 @@ def resident(pid):
     """Kilobytes."""
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def a_stopped_reader_holds_up_nothing(bed, marker, *programs, name="web"):
+    """A client stops reading an endless stream: no program on the way grows, and others get through beside it."""
+    stopped = bed.popen_kubectl("exec", name, "--", "sh", "-c", "cat /dev/zero", stdout=subprocess.PIPE)
+    try:
+        stopped.stdout.read(1)
+        time.sleep(3)
+        before = [resident(pid) for pid in programs]
+        time.sleep(3)
+        for pid, was in zip(programs, before):
+            assert resident(pid) <= was + 8_000, "memory grows behind a reader that stopped"
+        assert works(bed, marker, name)
+    finally:
+        stopped.kill()
+        stopped.communicate()
