@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "base/time.h"
 #include "store/event_log.h"
+#include "store/map_snapshot.h"
 #include "store/object_map.h"
 #include "store/sqlite/database.h"
 
@@ -36,23 +37,6 @@ const std::shared_ptr<const ObjectMap>& empty_map() {
   static const auto empty = std::make_shared<const ObjectMap>();
   return empty;
 }
-
-class SnapshotImpl : public Snapshot {
- public:
-  SnapshotImpl(std::shared_ptr<const ObjectMap> map, Revision revision) : map_(std::move(map)), revision_(revision) {}
-  Revision revision() const override { return revision_; }
-  size_t size() const override { return map_->size(); }
-  ObjectPtr find(std::string_view key) const override { return map_->find(key); }
-  void visit(std::string_view prefix, std::string_view from,
-             const std::function<bool(const ObjectPtr&)>& v) const override {
-    map_->visit(prefix, from, v);
-  }
-  const void* identity() const override { return map_.get(); }
-
- private:
-  std::shared_ptr<const ObjectMap> map_;
-  Revision revision_;
-};
 
 // One resource: its newest map and its log. The map changes hands by an atomic pointer.
 struct ResourceState {
@@ -166,8 +150,8 @@ class SqliteStore : public Store {
     // The revision is read first: the map may be newer than it says, never older.
     Revision revision = published_.load(std::memory_order_acquire);
     const ResourceState* state = find(name);
-    if (state == nullptr) return std::make_shared<SnapshotImpl>(empty_map(), revision);
-    return std::make_shared<SnapshotImpl>(state->current.load(), revision);
+    if (state == nullptr) return std::make_shared<MapSnapshot>(empty_map(), revision);
+    return std::make_shared<MapSnapshot>(state->current.load(), revision);
   }
 
   Result<SnapshotPtr> snapshot_at(std::string_view name, Revision revision) const override {
@@ -177,14 +161,14 @@ class SqliteStore : public Store {
     auto expired = [] { return gone("The resourceVersion for the provided list is too old."); };
     if (state == nullptr) {
       if (revision < compacted_revision_.load()) return expired();
-      return std::make_shared<SnapshotImpl>(empty_map(), revision);
+      return std::make_shared<MapSnapshot>(empty_map(), revision);
     }
     // The newest state with the events since then undone. The map is taken before the log: events published in between
     // are undone without harm, because undoing restores what was before.
     auto map = state->current.load();
     std::vector<EventPtr> back;
     if (!state->log->read_back(revision, back) || back.size() > kUndoLimit) return expired();
-    if (back.empty()) return std::make_shared<SnapshotImpl>(map, revision);
+    if (back.empty()) return std::make_shared<MapSnapshot>(map, revision);
     ObjectMapBuilder builder(*map);
     for (const EventPtr& event : back) {
       if (event->previous) {
@@ -193,7 +177,7 @@ class SqliteStore : public Store {
         builder.erase(event->object->key);
       }
     }
-    return std::make_shared<SnapshotImpl>(std::make_shared<const ObjectMap>(builder.take()), revision);
+    return std::make_shared<MapSnapshot>(std::make_shared<const ObjectMap>(builder.take()), revision);
   }
 
   Result<std::unique_ptr<Cursor>> watch(std::string_view name, Revision after) override;
