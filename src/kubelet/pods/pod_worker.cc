@@ -7,7 +7,6 @@
 #include "base/random.h"
 #include "kubelet/files.h"
 #include "kubelet/pods/container_config.h"
-#include "pki/certificate.h"
 
 namespace redoubt::kubelet {
 
