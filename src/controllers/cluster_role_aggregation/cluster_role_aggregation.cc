@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controllers/controllers.h"
+#include "controllers/run_all.h"
 #include "schema/k8s/rbac_v1.h"
 
 namespace redoubt::controllers {
@@ -26,20 +27,7 @@ class ClusterRoleAggregation : public Controller {
     });
   }
 
-  Task<void> run() override {
-    Scope scope(api_.executor(), "cluster-role-aggregation");
-    scope.spawn(roles_.run());
-    scope.spawn(queue_.run());
-    std::exception_ptr cancelled;
-    try {
-      co_await scope.wait_idle();
-    } catch (...) {
-      cancelled = std::current_exception();
-    }
-    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-    co_await scope.join();
-    if (cancelled) std::rethrow_exception(cancelled);
-  }
+  Task<void> run() override { return run_all(api_.executor(), "cluster-role-aggregation", roles_.run(), queue_.run()); }
 
  private:
   static bool is_selected(const rbac::AggregationRule& rule, const rbac::ClusterRole& role) {

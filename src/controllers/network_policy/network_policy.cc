@@ -3,6 +3,7 @@
 #include "controllers/network_policy/network_policy.h"
 
 #include "controllers/network_policy/resolve.h"
+#include "controllers/run_all.h"
 
 namespace redoubt::controllers {
 
@@ -46,19 +47,7 @@ class NetworkPolicyController : public Controller {
   }
 
   Task<void> run() override {
-    Scope scope(api_.executor(), "networkpolicy");
-    scope.spawn(policies_.run());
-    scope.spawn(maps_.run());
-    scope.spawn(queue_.run());
-    std::exception_ptr cancelled;
-    try {
-      co_await scope.wait_idle();
-    } catch (...) {
-      cancelled = std::current_exception();
-    }
-    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-    co_await scope.join();
-    if (cancelled) std::rethrow_exception(cancelled);
+    return run_all(api_.executor(), "networkpolicy", policies_.run(), maps_.run(), queue_.run());
   }
 
  private:
