@@ -113,35 +113,41 @@ class HttpServerImpl : public HttpServer {
   uint16_t port() const override { return port_; }
 
   Task<void> drain(std::chrono::milliseconds deadline) override {
-    auto& loops = loops_;
     // Each loop's connections belong to that loop: ask it, and wait for its answer on ours.
-    auto executor = co_await asio::this_coro::executor;
-    auto left = std::make_shared<std::atomic<size_t>>(loops.size());
-    auto done = std::make_shared<Event>(executor);
-    for (size_t i = 0; i < loops.size(); ++i) {
-      asio::post(loops.executor(i), [this, i, left, done, executor, deadline] {
+    Executor home = co_await asio::this_coro::executor;
+    // A caller's loop may end with this task: it must not before the other threads have let go of it.
+    Executor held = asio::prefer(home, asio::execution::outstanding_work.tracked);
+    auto left = std::make_shared<size_t>(loops_.size());
+    auto done = std::make_shared<Event>(home);
+    for (size_t i = 0; i < loops_.size(); ++i) {
+      auto ended = [home = held, left, done]() mutable {
+        asio::post(home, [left = std::move(left), done = std::move(done)] {
+          --*left;
+          done->notify();
+        });
+      };
+      asio::post(loops_.executor(i), [this, i, deadline, ended = std::move(ended)]() mutable {
         if (i == 0) {
           boost::system::error_code ignored;
           acceptor_->close(ignored);
         }
         shared_->hooks[i]->drain();
         drains_[i] = std::make_unique<Scope>(loops_.executor(i), "drain");
-        drains_[i]->spawn(end_connections(*scopes_[i], deadline, left, done, executor));
+        drains_[i]->spawn(end_connections(*scopes_[i], deadline, std::move(ended)));
       });
     }
-    while (left->load() > 0) co_await done->wait_for(std::chrono::milliseconds(50));
+    while (*left > 0) co_await done->wait();
   }
 
  private:
-  static Task<void> end_connections(Scope& scope, std::chrono::milliseconds deadline,
-                                    std::shared_ptr<std::atomic<size_t>> left, std::shared_ptr<Event> done,
-                                    Executor executor) {
+  /// Waits until `scope` is empty or `deadline` is over, ends what is left, and calls `ended`.
+  template <typename Ended>
+  static Task<void> end_connections(Scope& scope, std::chrono::milliseconds deadline, Ended ended) {
     auto end = std::chrono::steady_clock::now() + deadline;
     while (scope.running() > 0 && std::chrono::steady_clock::now() < end)
       co_await sleep_for(std::chrono::milliseconds(10));
     co_await scope.join();
-    left->fetch_sub(1);
-    asio::post(executor, [done] { done->notify(); });
+    ended();
   }
 
   Task<void> accept_loop() {
