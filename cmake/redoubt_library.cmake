@@ -21,6 +21,8 @@ foreach(option ${global_options})
 endforeach()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   set(pch_file pch/pch.h.pch)
+  # Templates that the header's own functions need are made with it, once, not at the end of every file.
+  list(APPEND pch_flags -fpch-instantiate-templates)
 else()
   set(pch_file pch/pch.h.gch)
 endif()

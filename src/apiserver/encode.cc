@@ -123,12 +123,11 @@ Result<Encoded> protobuf_list(const Context& c, const std::vector<store::ObjectP
   head.set(arena, "metadata", metadata);
   RD_TRY(std::string message, schema::to_protobuf_message(head, *type));
   Encoded out{content_type_of(c, false), {}};
-  out.body.reserve(objects.size() * 2 + 3);
+  out.body.reserve(objects.size() + 3);
   out.body.emplace_back();  // the envelope, once the size is known
   out.body.push_back(Bytes::take(std::move(message)));
   for (const store::ObjectPtr& object : objects) {
-    RD_TRY(Bytes item, protobuf_message_of(object, *resource.type));
-    out.body.push_back(Bytes::copy(schema::protobuf_item_head(*type, item.size())));
+    RD_TRY(Bytes item, protobuf_item_of(object, *resource.type, *type));
     out.body.push_back(std::move(item));
   }
   auto envelope = schema::protobuf_envelope(resource.api_version(), resource.list_kind, total_size(out.body));

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "schema/codec.h"
+#include "schema/protobuf_list.h"
 
 namespace redoubt::apiserver {
 
@@ -35,17 +36,18 @@ class Kept {
 
 }  // namespace
 
-Result<Bytes> protobuf_message_of(const store::ObjectPtr& object, const schema::Type& type) {
+Result<Bytes> protobuf_item_of(const store::ObjectPtr& object, const schema::Type& type, const schema::Type& list) {
   static Kept kept;
   if (auto form = std::static_pointer_cast<const Bytes>(object->forms.load())) return *form;
   schema::Arena arena;
   RD_TRY(schema::Value value, schema::parse_json(object->json, arena, {.max_bytes = SIZE_MAX}));
   RD_TRY(std::string message, schema::to_protobuf_message(value, type));
-  auto form = std::make_shared<const Bytes>(Bytes::copy(message));
+  // Head and message are one piece: a list of many small objects costs by the piece.
+  auto form = std::make_shared<const Bytes>(Bytes::copy(schema::protobuf_item_head(list, message.size()) + message));
   // Two loops may make the same form at once; either is right. What is too large to keep beside others is not kept.
-  if (message.size() < kProtobufFormsBytes / 16) {
+  if (form->size() < kProtobufFormsBytes / 16) {
     object->forms.store(form);
-    kept.add(object, message.size());
+    kept.add(object, form->size());
   }
   return *form;
 }

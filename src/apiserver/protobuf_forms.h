@@ -1,5 +1,5 @@
-// Stored objects as protobuf messages, made on demand and kept with the object while there is room: typed clients list
-// the same objects again and again, and reading their JSON is most of what such a list costs.
+// Stored objects as items of protobuf lists, made on demand and kept with the object while there is room: typed clients
+// list the same objects again and again, and reading their JSON is most of what such a list costs.
 //
 // Any thread.
 #pragma once
@@ -12,7 +12,8 @@ namespace redoubt::apiserver {
 // Memory that the kept forms of all objects may take together; the oldest go first. About 8,000 pods.
 inline constexpr size_t kProtobufFormsBytes = 24 << 20;
 
-// The bare message (no envelope) of a stored object, in its stored version, whose type that is.
-Result<Bytes> protobuf_message_of(const store::ObjectPtr& object, const schema::Type& type);
+// The object, in its stored version, as an item of a list's message: the field's tag, the size and the bare message (no
+// envelope). `type` is the object's, `list` its list's.
+Result<Bytes> protobuf_item_of(const store::ObjectPtr& object, const schema::Type& type, const schema::Type& list);
 
 }  // namespace redoubt::apiserver

@@ -55,7 +55,4 @@ class Scope {
 // Suspends for `duration`; throws operation_aborted when the task is cancelled.
 Task<void> sleep_for(std::chrono::nanoseconds duration);
 
-// True when the running task has been asked to stop.
-Task<bool> cancelled();
-
 }  // namespace redoubt

@@ -88,35 +88,39 @@ struct RawJson {
 
 // An optional struct that lies apart: absent it costs a pointer, and it may be of the type it is a member of. Used like
 // std::optional; copies deeply.
+//
+// A plain pointer, owned: std::unique_ptr's ten templates, for each of three hundred structs, would be most of what
+// reading the generated headers costs.
 template <class T>
 class Box {
  public:
   Box() = default;
-  Box(const Box& other) : held_(other.held_ ? std::make_unique<T>(*other.held_) : nullptr) {}
-  Box(Box&&) noexcept = default;
+  Box(const Box& other) : held_(other.held_ != nullptr ? new T(*other.held_) : nullptr) {}
+  Box(Box&& other) noexcept : held_(std::exchange(other.held_, nullptr)) {}
   Box& operator=(Box other) noexcept {
-    held_ = std::move(other.held_);
+    std::swap(held_, other.held_);
     return *this;
   }
-  Box(T value) : held_(std::make_unique<T>(std::move(value))) {}
+  ~Box() { delete held_; }
+  Box(T value) : held_(new T(std::move(value))) {}
   Box(std::nullopt_t) {}
   bool has_value() const { return held_ != nullptr; }
   explicit operator bool() const { return has_value(); }
   T& operator*() { return *held_; }
   const T& operator*() const { return *held_; }
-  T* operator->() { return held_.get(); }
-  const T* operator->() const { return held_.get(); }
+  T* operator->() { return held_; }
+  const T* operator->() const { return held_; }
   T& value() { return *held_; }
   const T& value() const { return *held_; }
   T value_or(T fallback) const { return held_ ? *held_ : std::move(fallback); }
   T& emplace() {
-    held_ = std::make_unique<T>();
+    *this = Box(T());
     return *held_;
   }
-  void reset() { held_.reset(); }
+  void reset() { *this = Box(); }
 
  private:
-  std::unique_ptr<T> held_;
+  T* held_ = nullptr;
 };
 
 }  // namespace redoubt::schema

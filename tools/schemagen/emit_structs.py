@@ -89,6 +89,11 @@ def member_type(m, f, boxed):
     return f"std::optional<{base}>" if f.pointer else base
 
 
+def special_members(name, scope=""):
+    return [f"{scope}{name}()", f"{scope}{name}(const {name}&)", f"{scope}{name}({name}&&) noexcept",
+            f"{name}& {scope}operator=(const {name}&)", f"{name}& {scope}operator=({name}&&) noexcept", f"{scope}~{name}()"]
+
+
 def write_header(package, messages, boxed):
     group, version = NAMESPACES[package]
     includes, forwards, body = set(), [], []
@@ -109,6 +114,8 @@ def write_header(package, messages, boxed):
             elif not f.map and not f.repeated and not f.pointer:
                 init = ZERO.get(f.kind, "")
             lines.append(f"  {member_type(m, f, boxed)} {member_name(f.json)}{init};")
+        # Compiled once, in the package's own source, instead of in each of a hundred files that hold a Pod.
+        lines += [f"  {special};" for special in special_members(m.name)]
         lines.append("};")
         body.append("\n".join(lines))
     ns = f"k8s::{group}::{version}"
@@ -138,7 +145,10 @@ def write_tables(package, messages, boxed):
         out.append(f"constexpr StructField fields_{m.name}[] = {{\n" + ",\n".join(rows) + "};" if rows else f"constexpr std::array<StructField, 0> fields_{m.name}{{}};")
         out.append(f"constexpr StructTable table_{m.name}{{{quote(m.name)}, fields_{m.name}, {str(m.list_wrapper).lower()}}};")
         ends.append(f"template <> const StructTable& struct_table<{name}>() {{ return table_{m.name}; }}")
-    return "\n".join(out + ["}  // namespace", *ends, "}  // namespace redoubt::schema", ""])
+    group, version = NAMESPACES[package]
+    members = [f"{special} = default;" for m in messages for special in special_members(m.name, f"{m.name}::")]
+    return "\n".join(out + ["}  // namespace", *ends, "}  // namespace redoubt::schema", "",
+                            f"namespace k8s::{group}::{version} {{", *members, f"}}  // namespace k8s::{group}::{version}", ""])
 
 
 def write(messages, folder):
