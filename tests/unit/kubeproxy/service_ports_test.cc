@@ -87,8 +87,8 @@ TEST(ServicePorts, HeadlessExternalNameAndForeignProxiesAreLeftAlone) {
 
 TEST(ServicePorts, HintsCountOnlyWhenEveryEndpointHasOne) {
   auto near = endpoint("10.0.0.1", "there"), far = endpoint("10.0.0.2", "there"), bare = endpoint("10.0.0.3", "there");
-  near.hints.emplace().forZones.push_back({"z1"});
-  far.hints.emplace().forZones.push_back({"z2"});
+  near.hints.emplace().forZones.emplace_back().name = "z1";
+  far.hints.emplace().forZones.emplace_back().name = "z2";
   auto hinted = slice({near, far});
   EXPECT_EQ(ips(service_ports(service(), {&hinted}, kHere)[0].cluster), Ips{"10.0.0.1"});
   EXPECT_EQ(service_ports(service(), {&hinted}, Place{"here", ""})[0].cluster.size(), 2U);
