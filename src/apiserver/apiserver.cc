@@ -13,7 +13,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(ApiServerOptions options) {
   RD_TRY(s.authenticator, Authenticator::make(s.options.authentication, s.options.loop));
   RD_TRY(s.authorizer, Authorizer::make(*s.options.store, s.options.authorization, s.options.loop));
   s.admission = std::make_unique<Admission>(*s.options.store, *s.authorizer);
-  RD_TRY(s.service_ips, ServiceIps::make(*s.options.store, s.options.service_cluster_ip_range));
+  RD_TRY(auto networks, parse_service_networks(s.options.service_cluster_ip_range));
+  RD_TRY(PortRange node_ports, PortRange::parse(s.options.service_node_port_range));
+  s.service_ips = std::make_unique<ServiceIps>(*s.options.store, std::move(networks), node_ports);
   s.rest = std::make_unique<Rest>(*s.options.store, *s.authorizer, *s.admission, *s.service_ips);
   if (s.options.dialer != nullptr) {
     s.webhooks = std::make_unique<AdmissionWebhooks>(*s.options.dialer, *s.options.store);

@@ -33,7 +33,8 @@ struct ApiServerOptions {
   AuthenticatorOptions authentication;
   AuthorizerOptions authorization;
   std::optional<Executor> loop;  // where issuers and webhooks are asked from; needed with any of them
-  std::string service_cluster_ip_range = "10.96.0.0/12";
+  std::string service_cluster_ip_range = "10.96.0.0/12";  // or two with a comma between, one of each family
+  std::string service_node_port_range = "30000-32767";
   std::string advertise_address;
   uint16_t advertise_port = 6443;
   std::string client_ca_pem;  // the cluster's CA, for pods
@@ -65,6 +66,10 @@ class ApiServer {
   Task<Result<void>> bootstrap();
   // Drops kept connections towards the cluster: after the loops have stopped and before they are gone.
   void clear();
+  // Puts back what the server itself publishes, should somebody remove or change it (the Service `kubernetes` with its
+  // endpoints, the default ServiceCIDR), and brings Services' addresses and the IPAddress objects into agreement. Until
+  // cancelled.
+  Task<void> keep_published();
   std::string service_ip() const;
   const Authenticator& authenticator() const;
   // On the loop of the options: ends what the server itself runs there. Before the loops stop.

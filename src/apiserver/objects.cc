@@ -49,8 +49,15 @@ std::shared_ptr<store::Object> make_record(const Value& object, const schema::Re
   // Written with a mark where the revision belongs, found again at once: it stands in schema order among metadata's
   // members.
   constexpr std::string_view kMark = "\x01";
+  Value before = metadata.get({"resourceVersion"});
   metadata.set(arena, "resourceVersion", Value::string(kMark));
   std::string json = schema::to_json(copy, resource.type);
+  // The caller's tree shares its nodes with the copy.
+  if (before.is_null()) {
+    metadata.erase("resourceVersion");
+  } else {
+    metadata.set(arena, "resourceVersion", before);
+  }
   constexpr std::string_view kMember = "\"resourceVersion\":\"\\u0001\"";
   size_t at = json.find(kMember);
   size_t end = at + kMember.size();

@@ -8,11 +8,11 @@
 #include <string>
 
 #include "apiserver/admission.h"
+#include "apiserver/allocation/service_ips.h"
 #include "apiserver/context.h"
 #include "apiserver/encode.h"
 #include "apiserver/objects.h"
 #include "apiserver/selectors.h"
-#include "apiserver/service_ips.h"
 #include "store/store.h"
 
 namespace redoubt::apiserver {
@@ -85,6 +85,10 @@ class Rest {
   AdmissionWebhooks* webhooks_ = nullptr;
 };
 
+// Whether the request is about Services, which have addresses to be given and freed.
+inline bool is_service(const Context& c) {
+  return c.resource->name == "services" && c.resource->group.empty();
+}
 Status commit_status(const store::CommitError& error, const GroupResource& resource, std::string_view name);
 
 }  // namespace redoubt::apiserver

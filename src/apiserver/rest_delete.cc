@@ -136,7 +136,10 @@ Task<Result<store::ObjectPtr>> Rest::delete_object(Context& c, const store::Obje
       write.object = make_record(changed, stored_version(*c.resource), c.arena);
     }
     auto committed = co_await store_.commit(std::move(write));
-    if (committed) co_return committed->object;
+    if (committed) {
+      if (how.remove_now && is_service(c)) co_await service_ips_.settle(committed->previous, nullptr);
+      co_return committed->object;
+    }
     if (committed.error().failure == store::CommitFailure::Conflict && attempt < 10) {
       current = committed.error().current;
       continue;

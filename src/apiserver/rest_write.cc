@@ -192,7 +192,7 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
       RD_CO_TRYV(co_await webhooks_->validate(c, {"CREATE", {}, dry_run(c)}, shown));
     }
     ServiceIps::Reservation reservation;
-    if (resource.name == "services" && resource.group.empty()) {
+    if (is_service(c)) {
       // What exists holds its address already: that it exists is the better answer.
       if (store_.snapshot(resource.storage_prefix)->find(storage_key(resource, c.info.namespace_, name))) {
         co_return already_exists(c.group_resource(), name);
@@ -210,8 +210,18 @@ Task<Result<store::ObjectPtr>> Rest::create_object(Context& c, Value object) {
     write.key = record->key;
     write.precondition = store::Write::Precondition::MustNotExist;
     write.object = std::move(record);
+    if (!reservation.ips().empty()) {
+      if (auto recorded = co_await service_ips_.record(reservation); !recorded) {
+        co_await service_ips_.give_up(std::move(reservation));
+        co_return Error(recorded.error());
+      }
+    }
     auto committed = co_await store_.commit(std::move(write));
-    if (committed) co_return committed->object;
+    if (committed) {
+      service_ips_.keep(reservation, committed->revision);
+      co_return committed->object;
+    }
+    if (is_service(c)) co_await service_ips_.give_up(std::move(reservation));
     if (generated && committed.error().failure == store::CommitFailure::AlreadyExists && attempt < kNameRetries)
       continue;
     co_return Error(commit_status(committed.error(), c.group_resource(), name));
@@ -299,6 +309,8 @@ Result<Rest::Write> Rest::prepare_update(Context& c, Value& object, const store:
   if (!status_only) {
     if (hooks.validate != nullptr) hooks.validate(object, causes);
     if (hooks.validate_update != nullptr) hooks.validate_update(object, old, causes);
+  } else if (hooks.validate_status != nullptr) {
+    hooks.validate_status(object, causes);
   }
   if (!causes.empty()) return invalid(resource.group, resource.kind, name, std::move(causes));
   Write out;
@@ -368,7 +380,7 @@ Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<voi
     auto prepared = prepare_update(c, object, current, old, status_only);
     if (!prepared) co_return Error(prepared.error());
     ServiceIps::Reservation reservation;
-    if (c.resource->name == "services" && c.resource->group.empty() && !status_only) {
+    if (is_service(c) && !status_only) {
       RD_CO_TRY(reservation, service_ips_.assign(object, old, c.arena));
       auto again = prepare_update(c, object, current, old, status_only);
       if (!again) co_return Error(again.error());
@@ -378,7 +390,25 @@ Task<Result<store::ObjectPtr>> Rest::modify(Context& c, std::function<Result<voi
     if (!admitted.is_here()) admitted = co_await admitted.task();
     RD_CO_TRYV(admitted.value());
     if (asks) RD_CO_TRYV(co_await webhooks_->validate(c, {"UPDATE", old, dry_run(c)}, object));
+    if (!reservation.ips().empty() && !dry_run(c)) {
+      if (auto recorded = co_await service_ips_.record(reservation); !recorded) {
+        co_await service_ips_.give_up(std::move(reservation));
+        co_return Error(recorded.error());
+      }
+    }
+    bool finished = prepared->finished;
     auto written = co_await write_update(c, std::move(*prepared), current);
+    if (is_service(c) && !dry_run(c)) {
+      if (written && finished) {
+        co_await service_ips_.give_up(std::move(reservation));
+        co_await service_ips_.settle(current, nullptr);
+      } else if (written) {
+        service_ips_.keep(reservation, (*written)->revision);
+        co_await service_ips_.settle(current, *written);
+      } else {
+        co_await service_ips_.give_up(std::move(reservation));
+      }
+    }
     if (written || !written.error().is("Conflict") || pinned || attempt >= kConflictRetries) co_return written;
   }
 }

@@ -116,6 +116,8 @@ class ControlPlaneImpl : public ControlPlane {
     add(make_node_lifecycle(*api, *informers_));
     RD_TRY(api, client_of("network-policy-controller"));
     add(make_network_policy(*api, *informers_));
+    RD_TRY(api, client_of("service-cidrs-controller"));
+    add(make_service_cidrs(*api));
     RD_TRY(api, client_of("pod-garbage-collector"));
     add(make_pod_gc(*api, *informers_));
     RD_TRY(api, client_of("namespace-controller"));

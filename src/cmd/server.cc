@@ -79,6 +79,8 @@ class ServerImpl : public Server {
       options_.advertise_address = options_.bind_address == "0.0.0.0" || options_.bind_address == "::"
                                        ? default_address()
                                        : options_.bind_address;
+    if (!apiserver::canonical_ip(options_.advertise_address))
+      return bad_request(fmt::format("--advertise-address \"{}\" must be an IP address", options_.advertise_address));
     std::error_code error;
     std::filesystem::create_directories(options_.data_dir, error);
     if (error)
@@ -100,10 +102,12 @@ class ServerImpl : public Server {
     apiserver::ApiServerOptions api;
     api.store = store_.get();
     api.service_cluster_ip_range = options_.service_cluster_ip_range;
-    RD_TRY(auto ips, apiserver::ServiceIps::make(*store_, options_.service_cluster_ip_range));
+    api.service_node_port_range = options_.service_node_port_range;
+    RD_TRY(auto service_networks, apiserver::parse_service_networks(options_.service_cluster_ip_range));
+    const std::string service_ip = service_networks.front().at(1);
     pki::ClusterPkiOptions pki_options;
     pki_options.folder = options_.data_dir + "/pki";
-    pki_options.apiserver_ip_addresses = {"127.0.0.1", ips->first()};
+    pki_options.apiserver_ip_addresses = {"127.0.0.1", service_ip};
     if (options_.advertise_address != "127.0.0.1")
       pki_options.apiserver_ip_addresses.push_back(options_.advertise_address);
     for (const std::string& san : options_.tls_sans) {
@@ -145,7 +149,7 @@ class ServerImpl : public Server {
     size_t count = options_.loops > 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
     loops_ = std::make_unique<net::LoopPool>(count, "api");
     api.loop = loops_->executor(0);
-    RD_TRY(connect_, make_connect(pki, ips->first()));
+    RD_TRY(connect_, make_connect(pki, service_ip));
     api.connect = connect_.get();
     api.dialer = egress_.dialer.get();
     // Front proxies' authorities too, so that they know which certificate is wanted.
@@ -179,6 +183,7 @@ class ServerImpl : public Server {
     on_loop([this] {
       scope_ = std::make_unique<Scope>(loops_->executor(0), "certificates");
       scope_->spawn(live_pki_->run());
+      scope_->spawn(api_->keep_published());
     });
     subscription_ = live_pki_->subscribe(loops_->executor(0), [this](const pki::ClusterPki& now) { take_over(now); });
     RD_TRY(control_plane_, ControlPlane::start(*this));

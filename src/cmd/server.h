@@ -64,6 +64,7 @@ struct ServerOptions {
   uint16_t secure_port = 6443;
   std::string advertise_address;  // default: the address of the default route
   std::string service_cluster_ip_range = "10.96.0.0/12";
+  std::string service_node_port_range = "30000-32767";
   std::string cluster_cidr = "10.244.0.0/16";
   std::string write_kubeconfig;  // default: DATA/admin.kubeconfig
   std::vector<std::string> tls_sans;

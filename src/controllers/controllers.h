@@ -78,4 +78,7 @@ std::unique_ptr<Controller> make_pod_gc(client::Client& api, Informers& informer
 // Gives each node its part of the pods' network.
 std::unique_ptr<Controller> make_node_ipam(client::Client& api, Informers& informers, std::string cluster_cidr);
 
+// Marks ServiceCIDRs ready; holds one that is being deleted while Services have addresses that only it covers.
+std::unique_ptr<Controller> make_service_cidrs(client::Client& api);
+
 }  // namespace redoubt::controllers

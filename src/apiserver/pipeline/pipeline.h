@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apiserver/admission.h"
+#include "apiserver/allocation/service_ips.h"
 #include "apiserver/apiserver.h"
 #include "apiserver/auth/authenticator.h"
 #include "apiserver/auth/authorizer.h"
@@ -16,7 +17,6 @@
 #include "apiserver/pipeline/verdict.h"
 #include "apiserver/rest.h"
 #include "apiserver/reviews.h"
-#include "apiserver/service_ips.h"
 #include "apiserver/subresources.h"
 #include "apiserver/webhook/admission_webhooks.h"
 #include "base/log_allowance.h"

@@ -28,6 +28,8 @@ struct KindHooks {
   void (*identify)(Value& object, Arena& arena) = nullptr;
   void (*validate)(const Value& object, Causes& causes) = nullptr;
   void (*validate_update)(const Value& object, const Value& old, Causes& causes) = nullptr;
+  // Of a write of the status alone.
+  void (*validate_status)(const Value& object, Causes& causes) = nullptr;
   // Beyond metadata.name and metadata.namespace.
   SelectableFields (*fields)(const Value& object) = nullptr;
   // Field labels that may be selected by, besides metadata's two.

@@ -8,6 +8,7 @@ KindHooks pod_hooks();
 KindHooks namespace_hooks();
 KindHooks node_hooks();
 KindHooks service_hooks();
+KindHooks endpoints_hooks();
 KindHooks config_map_hooks();
 KindHooks secret_hooks();
 KindHooks event_hooks();
@@ -26,5 +27,8 @@ KindHooks endpoint_slice_hooks();
 KindHooks network_policy_hooks();
 KindHooks mutating_webhook_hooks();
 KindHooks validating_webhook_hooks();
+KindHooks service_cidr_hooks();
+KindHooks ip_address_hooks();
+KindHooks network_policy_hooks();
 
 }  // namespace redoubt::apiserver

@@ -13,6 +13,7 @@ const KindHooks& hooks_for(std::string_view group, std::string_view resource) {
       {{"", "namespaces"}, namespace_hooks()},
       {{"", "nodes"}, node_hooks()},
       {{"", "services"}, service_hooks()},
+      {{"", "endpoints"}, endpoints_hooks()},
       {{"", "configmaps"}, config_map_hooks()},
       {{"", "secrets"}, secret_hooks()},
       {{"", "events"}, event_hooks()},
@@ -34,6 +35,9 @@ const KindHooks& hooks_for(std::string_view group, std::string_view resource) {
       {{"networking.k8s.io", "networkpolicies"}, network_policy_hooks()},
       {{"admissionregistration.k8s.io", "mutatingwebhookconfigurations"}, mutating_webhook_hooks()},
       {{"admissionregistration.k8s.io", "validatingwebhookconfigurations"}, validating_webhook_hooks()},
+      {{"networking.k8s.io", "servicecidrs"}, service_cidr_hooks()},
+      {{"networking.k8s.io", "ipaddresses"}, ip_address_hooks()},
+      {{"networking.k8s.io", "networkpolicies"}, network_policy_hooks()},
   };
   auto it = table->find(Key{group, resource});
   return it == table->end() ? generic : it->second;

@@ -383,6 +383,19 @@ const std::map<Key, Printer>& printers() {
           return Cells{name_of(o), str(o, {"addressType"}), ports.empty() ? "<unset>" : ports,
                        addresses.empty() ? "<unset>" : addresses, age(o)};
         }}},
+      {{"networking.k8s.io", "servicecidrs"},
+       {{kName, {"CIDRs", "string", "", 0}, kAge},
+        [](const Value& o) -> Cells { return {name_of(o), join(o.get({"spec", "cidrs"}), {}), age(o)}; }}},
+      {{"networking.k8s.io", "ipaddresses"},
+       {{kName, {"ParentRef", "string", "", 0}, kAge},
+        [](const Value& o) -> Cells {
+          Value parent = o.get({"spec", "parentRef"});
+          std::string shown = str(parent, {"resource"}, "<none>");
+          for (auto [field, before] : {std::pair{"group", "."}, std::pair{"namespace", "/"}, std::pair{"name", "/"}}) {
+            if (std::string part = str(parent, {field}); !part.empty()) shown += before + part;
+          }
+          return {name_of(o), shown, age(o)};
+        }}},
       {{"rbac.authorization.k8s.io", "clusterrolebindings"},
        {{kName, {"Role", "string", "", 0}, kAge},
         [](const Value& o) {

@@ -14,7 +14,11 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
                      "address that nodes and pods reach the API server by (default: the default route's)");
   command
       .add_option("--service-cluster-ip-range", options.service_cluster_ip_range,
-                  "network of Services' virtual addresses")
+                  "network of Services' virtual addresses, or one of IPv4 and one of IPv6 with a comma between")
+      ->capture_default_str();
+  command
+      .add_option("--service-node-port-range", options.service_node_port_range,
+                  "ports of nodes that Services may have, the first and the last")
       ->capture_default_str();
   command.add_option("--cluster-cidr", options.cluster_cidr, "network of pods' addresses")->capture_default_str();
   command.add_option("--write-kubeconfig", options.write_kubeconfig,

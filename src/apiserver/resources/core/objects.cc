@@ -1,4 +1,4 @@
-// The small kinds of core/v1: namespaces, nodes, services, ConfigMaps, secrets, events.
+// The small kinds of core/v1: namespaces, nodes, ConfigMaps, secrets, events.
 #include "apiserver/resources/kinds.h"
 #include "base/encoding.h"
 #include "schema/codec.h"
@@ -106,73 +106,6 @@ KindHooks node_hooks() {
     if (!old.get({"spec", "podCIDR"}).as_string().empty())
       immutable(causes, node.get({"spec", "podCIDR"}), old.get({"spec", "podCIDR"}), "spec.podCIDR");
   };
-  return hooks;
-}
-
-KindHooks service_hooks() {
-  KindHooks hooks;
-  hooks.name_rule = KindHooks::NameRule::Label1035;
-  hooks.spec_bumps_generation = false;
-  hooks.defaults = [](Value& service, Arena& arena) {
-    Value& spec = service.object_at(arena, "spec");
-    set_default(spec, arena, "type", Value::string("ClusterIP"));
-    set_default(spec, arena, "sessionAffinity", Value::string("None"));
-    if (spec.get({"type"}).as_string() != "ExternalName")
-      set_default(spec, arena, "internalTrafficPolicy", Value::string("Cluster"));
-    std::string_view type = spec.get({"type"}).as_string();
-    if (type == "NodePort" || type == "LoadBalancer")
-      set_default(spec, arena, "externalTrafficPolicy", Value::string("Cluster"));
-    if (type == "LoadBalancer") set_default(spec, arena, "allocateLoadBalancerNodePorts", Value::boolean(true));
-    for (Value& port : schema::items(spec.get({"ports"}))) {
-      set_default(port, arena, "protocol", Value::string("TCP"));
-      set_default(port, arena, "targetPort", port.get({"port"}));
-    }
-  };
-  hooks.prepare_create = [](Value& service, Arena& arena) {
-    service.set(arena, "status", [&] {
-      Value s = Value::object(arena);
-      s.set(arena, "loadBalancer", Value::object(arena));
-      return s;
-    }());
-  };
-  hooks.validate = [](const Value& service, Causes& causes) {
-    std::string_view type = service.get({"spec", "type"}).as_string();
-    if (type != "ClusterIP" && type != "NodePort" && type != "LoadBalancer" && type != "ExternalName") {
-      not_supported(causes, "spec.type", type, {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"});
-    }
-    Value ports = service.get({"spec", "ports"});
-    if (ports.empty() && type != "ExternalName" && service.get({"spec", "clusterIP"}).as_string() != "None")
-      required(causes, "spec.ports");
-    if (type == "ExternalName" && service.get({"spec", "externalName"}).as_string().empty())
-      required(causes, "spec.externalName");
-    for (size_t i = 0; i < ports.size(); ++i) {
-      std::string at = fmt::format("spec.ports[{}]", i);
-      int64_t port = ports.at(i).get({"port"}).as_int();
-      if (port < 1 || port > 65535)
-        add_cause(causes, "FieldValueInvalid", at + ".port",
-                  fmt::format("Invalid value: {}: must be between 1 and 65535, inclusive", port));
-      if (ports.size() > 1 && ports.at(i).get({"name"}).as_string().empty()) required(causes, at + ".name");
-      std::string_view protocol = ports.at(i).get({"protocol"}).as_string();
-      if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP")
-        not_supported(causes, at + ".protocol", protocol, {"SCTP", "TCP", "UDP"});
-    }
-    for (const schema::Member& label : schema::members(service.get({"spec", "selector"}))) {
-      if (!is_label_value(label.value.as_string()))
-        invalid_value(causes, "spec.selector", label.value.as_string(),
-                      "a valid label must be an empty string or consist of alphanumeric characters");
-    }
-  };
-  hooks.validate_update = [](const Value& service, const Value& old, Causes& causes) {
-    std::string_view type = service.get({"spec", "type"}).as_string();
-    std::string before = text(old, {"spec", "clusterIP"}), now = text(service, {"spec", "clusterIP"});
-    if (type != "ExternalName" && !before.empty() && !now.empty() && before != now)
-      immutable(causes, service.get({"spec", "clusterIP"}), old.get({"spec", "clusterIP"}), "spec.clusterIPs[0]");
-  };
-  hooks.fields = [](const Value& service) {
-    return SelectableFields{{"spec.clusterIP", text(service, {"spec", "clusterIP"})},
-                            {"spec.type", text(service, {"spec", "type"})}};
-  };
-  hooks.field_labels = {"spec.clusterIP", "spec.type"};
   return hooks;
 }
 

@@ -1,4 +1,5 @@
 #include "apiserver/resources/kinds.h"
+#include "apiserver/resources/networking/ip_checks.h"
 #include "schema/codec.h"
 
 namespace redoubt::apiserver {
@@ -119,6 +120,23 @@ KindHooks pod_hooks() {
   hooks.prepare_create = prepare_create;
   hooks.validate = validate;
   hooks.validate_update = validate_update;
+  // A node writes these, and every other node leads traffic to them.
+  hooks.validate_status = [](const Value& pod, Causes& causes) {
+    Value status = pod.get({"status"});
+    for (const char* one : {"podIP", "hostIP"}) {
+      std::string_view address = status.get({one}).as_string();
+      if (!address.empty() && !is_ip(address))
+        invalid_value(causes, fmt::format("status.{}", one), address, "must be a valid IP address");
+    }
+    for (const char* list : {"podIPs", "hostIPs"}) {
+      Value addresses = status.get({list});
+      for (size_t i = 0; i < addresses.size(); ++i) {
+        std::string_view address = addresses.at(i).get({"ip"}).as_string();
+        if (!is_ip(address))
+          invalid_value(causes, fmt::format("status.{}[{}].ip", list, i), address, "must be a valid IP address");
+      }
+    }
+  };
   hooks.fields = fields;
   hooks.field_labels = {"spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
                         "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};

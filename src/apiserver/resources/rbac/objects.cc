@@ -1,4 +1,4 @@
-// RBAC's kinds, leases and endpoint slices.
+// RBAC's kinds and leases.
 #include "apiserver/resources/kinds.h"
 
 namespace redoubt::apiserver {
@@ -62,19 +62,6 @@ KindHooks rbac_binding_hooks() {
 KindHooks lease_hooks() {
   KindHooks hooks;
   hooks.spec_bumps_generation = false;
-  return hooks;
-}
-
-KindHooks endpoint_slice_hooks() {
-  KindHooks hooks;
-  hooks.validate = [](const Value& slice, Causes& causes) {
-    std::string_view type = slice.get({"addressType"}).as_string();
-    if (type != "IPv4" && type != "IPv6" && type != "FQDN")
-      not_supported(causes, "addressType", type, {"IPv4", "IPv6", "FQDN"});
-  };
-  hooks.validate_update = [](const Value& slice, const Value& old, Causes& causes) {
-    immutable(causes, slice.get({"addressType"}), old.get({"addressType"}), "addressType");
-  };
   return hooks;
 }
 
