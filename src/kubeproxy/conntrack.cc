@@ -4,6 +4,7 @@
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 
 #include <cerrno>
+#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -61,6 +62,13 @@ Result<size_t> forget_udp_flows(const std::function<bool(const UdpFlow&)>& stale
     if (nfct_query(handle.get(), NFCT_Q_DESTROY, flow.get()) == 0 || errno == ENOENT) ++removed;
   }
   return removed;
+}
+
+std::optional<TrackedFlows> tracked_flows() {
+  TrackedFlows out;
+  std::ifstream count("/proc/sys/net/netfilter/nf_conntrack_count"), most("/proc/sys/net/netfilter/nf_conntrack_max");
+  if (!(count >> out.count) || !(most >> out.most)) return std::nullopt;
+  return out;
 }
 
 }  // namespace redoubt::kubeproxy

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view kServiceLabel = "kubernetes.io/service-name";
 constexpr std::chrono::seconds kRetry{2};
+constexpr size_t kFullPercent = 95;  // of the connections that the kernel tracks: from here on it drops what it can
 
 std::string service_of(const discovery::EndpointSlice& slice) {
   auto it = slice.metadata.labels.find(std::string(kServiceLabel));
@@ -110,6 +111,7 @@ Task<void> Proxier::keep_synced() {
 Task<void> Proxier::keep_checked() {
   while (true) {
     co_await sleep_for(options_.check_every);
+    note_tracked_flows();
     for (Table& table : tables_) {
       if (table.generation == 0) continue;
       uint32_t expected = table.generation;
@@ -125,6 +127,22 @@ Task<void> Proxier::keep_checked() {
       work_.notify();
     }
   }
+}
+
+// The kernel drops new connections silently then, Services' and others alike.
+void Proxier::note_tracked_flows() {
+  static Gauge& entries = gauge("kubeproxy_conntrack_entries", "Connections that the kernel tracks.");
+  static Gauge& limit = gauge("kubeproxy_conntrack_limit", "How many it tracks at most; then new ones are dropped.");
+  auto flows = tracked_flows();
+  if (!flows || flows->most == 0) return;
+  entries.set(static_cast<int64_t>(flows->count));
+  limit.set(static_cast<int64_t>(flows->most));
+  bool full = flows->count * 100 >= flows->most * kFullPercent;
+  if (full && !tracking_full_)
+    log_error("connection tracking is full: new connections are dropped. Raise net.netfilter.nf_conntrack_max",
+              {{"tracked", flows->count}, {"most", flows->most}});
+  if (!full && tracking_full_) log_info("connection tracking has room again", {{"tracked", flows->count}});
+  tracking_full_ = full;
 }
 
 Task<void> Proxier::sync() {

@@ -52,6 +52,7 @@ class Proxier {
   void mark(const std::string& service);
   Task<void> keep_synced();
   Task<void> keep_checked();
+  void note_tracked_flows();
   Task<void> sync();
   Task<bool> sync_table(Table& table, std::map<std::string, PerService>& changed);
   Fragment claim(Table& table, const std::string& service, Fragment wanted);
@@ -71,6 +72,7 @@ class Proxier {
   Event work_;
   bool resync_ = true;
   bool healthy_ = false;
+  bool tracking_full_ = false;
   HealthChecks health_checks_;
 };
 

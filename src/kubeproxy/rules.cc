@@ -23,7 +23,7 @@ std::string id_of(const ServicePort& p) {
   std::string hash = hash_of(fmt::format("{}#{}#{}", text, p.port, p.cluster_ip));
   std::string readable = text.substr(0, kReadableChars);
   for (char& c : readable) {
-    if (c == '.') c = '_';
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '/') c = '_';
   }
   return hash + "-" + readable;
 }

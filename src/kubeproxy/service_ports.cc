@@ -1,6 +1,10 @@
 #include "kubeproxy/service_ports.h"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
+#include <optional>
 
 namespace redoubt::kubeproxy {
 
@@ -9,7 +13,33 @@ namespace discovery = k8s::discovery::v1;
 
 namespace {
 
-constexpr int kDefaultAffinitySeconds = 10'800;
+constexpr int kDefaultAffinitySeconds = 10'800, kMostAffinitySeconds = 86'400;
+
+namespace ip = boost::asio::ip;
+
+// As the kernel would print it; nothing for what is no address.
+std::optional<std::string> canonical(const std::string& text) {
+  boost::system::error_code error;
+  auto address = ip::make_address(text, error);
+  if (error || text.find('%') != std::string::npos) return std::nullopt;
+  return address.to_string();
+}
+
+// An address, or a network with its host bits off.
+std::optional<std::string> canonical_range(const std::string& text) {
+  if (text.find('/') == std::string::npos) return canonical(text);
+  boost::system::error_code error;
+  if (text.find(':') == std::string::npos) {
+    auto network = ip::make_network_v4(text, error);
+    return error ? std::nullopt : std::optional(network.canonical().to_string());
+  }
+  auto network = ip::make_network_v6(text, error);
+  return error ? std::nullopt : std::optional(network.canonical().to_string());
+}
+
+std::optional<uint16_t> port_number(int64_t number) {
+  return number >= 1 && number <= 65535 ? std::optional(static_cast<uint16_t>(number)) : std::nullopt;
+}
 
 struct Candidate {
   Destination to;
@@ -32,14 +62,16 @@ std::vector<Candidate> candidates_of(const core::ServicePort& port, Family famil
     for (const auto& offered : slice->ports) {
       if (offered.name.value_or("") != port.name || offered.protocol.value_or("TCP") != protocol || !offered.port)
         continue;
+      auto number = port_number(*offered.port);
       for (const auto& endpoint : slice->endpoints) {
         if (endpoint.addresses.empty()) continue;
+        auto address = canonical(endpoint.addresses.front());
+        if (!number || !address || family_of(*address) != family) continue;
         const auto& c = endpoint.conditions;
         bool ready = c.ready.value_or(true);
         // Only the first address is used:
         // https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/
-        out.push_back({{endpoint.addresses.front(), static_cast<uint16_t>(*offered.port),
-                        endpoint.nodeName && *endpoint.nodeName == place.node},
+        out.push_back({{*address, *number, endpoint.nodeName && *endpoint.nodeName == place.node},
                        ready,
                        c.serving.value_or(ready),
                        c.terminating.value_or(false),
@@ -121,12 +153,15 @@ std::vector<ServicePort> service_ports(const core::Service& service,
       service.metadata.labels.contains("service.kubernetes.io/service-proxy-name"))
     return out;
   std::vector<std::string> cluster_ips = spec.clusterIPs.empty() ? std::vector{spec.clusterIP} : spec.clusterIPs;
-  for (const std::string& cluster_ip : cluster_ips) {
-    Family family = family_of(cluster_ip);
-    auto of_family = [&](const std::vector<std::string>& all) {
+  for (const std::string& given_ip : cluster_ips) {
+    auto cluster_ip = canonical(given_ip);
+    if (!cluster_ip) continue;
+    Family family = family_of(*cluster_ip);
+    auto of_family = [&](const std::vector<std::string>& all, auto parse) {
       std::vector<std::string> mine;
-      for (const std::string& a : all) {
-        if (family_of(a) == family) mine.push_back(a);
+      for (const std::string& given : all) {
+        auto a = parse(given);
+        if (a && family_of(*a) == family) mine.push_back(*a);
       }
       std::sort(mine.begin(), mine.end());
       mine.erase(std::unique(mine.begin(), mine.end()), mine.end());
@@ -137,28 +172,31 @@ std::vector<ServicePort> service_ports(const core::Service& service,
       p.service = service.metadata.namespace_ + "/" + service.metadata.name;
       p.port_name = port.name;
       p.protocol = lower(port.protocol.empty() ? "TCP" : port.protocol);
+      auto number = port_number(port.port);
+      if (!number || (p.protocol != "tcp" && p.protocol != "udp" && p.protocol != "sctp")) continue;
       p.family = family;
-      p.cluster_ip = cluster_ip;
-      p.port = static_cast<uint16_t>(port.port);
-      if (spec.type == "NodePort" || spec.type == "LoadBalancer") p.node_port = static_cast<uint16_t>(port.nodePort);
-      p.external_ips = of_family(spec.externalIPs);
+      p.cluster_ip = *cluster_ip;
+      p.port = *number;
+      if (spec.type == "NodePort" || spec.type == "LoadBalancer") p.node_port = port_number(port.nodePort).value_or(0);
+      p.external_ips = of_family(spec.externalIPs, canonical);
       if (spec.type == "LoadBalancer") {
         std::vector<std::string> addresses;
         for (const auto& ingress : service.status.loadBalancer.ingress) {
           // ipMode Proxy: the balancer itself delivers to node ports, so nodes must not short-cut it.
           if (!ingress.ip.empty() && ingress.ipMode.value_or("VIP") == "VIP") addresses.push_back(ingress.ip);
         }
-        p.load_balancers = of_family(addresses);
-        p.source_ranges = of_family(spec.loadBalancerSourceRanges);
+        p.load_balancers = of_family(addresses, canonical);
+        p.source_ranges = of_family(spec.loadBalancerSourceRanges, canonical_range);
       }
       if (spec.sessionAffinity == "ClientIP") {
         p.affinity_seconds = kDefaultAffinitySeconds;
         if (spec.sessionAffinityConfig && spec.sessionAffinityConfig->clientIP)
           p.affinity_seconds = spec.sessionAffinityConfig->clientIP->timeoutSeconds.value_or(kDefaultAffinitySeconds);
+        p.affinity_seconds = std::clamp(p.affinity_seconds, 1, kMostAffinitySeconds);
       }
       p.internal_local = spec.internalTrafficPolicy.value_or("Cluster") == "Local";
       p.external_local = spec.externalTrafficPolicy == "Local";
-      if (p.external_local) p.health_check_node_port = static_cast<uint16_t>(spec.healthCheckNodePort);
+      if (p.external_local) p.health_check_node_port = port_number(spec.healthCheckNodePort).value_or(0);
 
       std::vector<Candidate> all = candidates_of(port, family, slices, place);
       auto anywhere = usable(all, [](const Candidate&) { return true; });

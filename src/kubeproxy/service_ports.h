@@ -53,7 +53,8 @@ struct Place {
 };
 
 // Nothing for headless Services, ExternalName, and Services that another proxy serves
-// (label service.kubernetes.io/service-proxy-name).
+// (label service.kubernetes.io/service-proxy-name). What becomes part of a rule is looked at again, whatever the API
+// server let through: addresses, ranges, ports and protocols that are none are left out.
 std::vector<ServicePort> service_ports(const k8s::core::v1::Service& service,
                                        const std::vector<const k8s::discovery::v1::EndpointSlice*>& slices,
                                        const Place& place);

@@ -56,6 +56,29 @@ std::vector<std::string> ips(const std::vector<Destination>& list) {
 using Ips = std::vector<std::string>;
 const Place kHere{"here", "z1"};
 
+// A rule's text is made of these: nothing that isn't an address or a port may get that far.
+TEST(ServicePorts, WhatIsNoAddressIsLeftOut) {
+  auto s = slice({endpoint("10.0.0.2 } ; flush ruleset", "there"), endpoint("fe80::1%eth0", "there"),
+                  endpoint("10.0.0.1", "here"), endpoint("2001:db8::1", "there")});
+  auto svc = service("LoadBalancer");
+  svc.spec.externalIPs = {"192.0.2.1", "192.0.2.1/8 accept"};
+  svc.spec.loadBalancerSourceRanges = {"198.51.100.7/24", "0.0.0.0/0 accept\nflush ruleset"};
+  k8s::core::v1::LoadBalancerIngress bad;
+  bad.ip = "$(reboot)";
+  svc.status.loadBalancer.ingress.push_back(bad);
+  auto p = service_ports(svc, {&s}, kHere);
+  ASSERT_EQ(p.size(), 1U);
+  EXPECT_EQ(ips(p[0].cluster), Ips{"10.0.0.1"});
+  EXPECT_EQ(p[0].external_ips, Ips{"192.0.2.1"});
+  EXPECT_EQ(p[0].source_ranges, Ips{"198.51.100.0/24"});
+  EXPECT_TRUE(p[0].load_balancers.empty());
+  svc.spec.ports[0].protocol = "TCP }";
+  EXPECT_TRUE(service_ports(svc, {&s}, kHere).empty());
+  svc = service();
+  svc.spec.clusterIP = "10.96.0.10 . tcp";
+  EXPECT_TRUE(service_ports(svc, {&s}, kHere).empty());
+}
+
 TEST(ServicePorts, LeadsToReadyEndpointsAndKnowsWhichAreLocal) {
   auto s = slice({endpoint("10.0.0.2", "there"), endpoint("10.0.0.1", "here"), endpoint("10.0.0.3", "there", false)});
   auto ports = service_ports(service(), {&s}, kHere);
