@@ -24,8 +24,6 @@ class KubeletConnect : public ClusterConnect {
  public:
   explicit KubeletConnect(KubeletConnectOptions o)
       : store_(o.store),
-        keep_ca_(o.check_address),
-        keep_client_certificate_(o.keep_client_certificate),
         kubelets_(access_options(o)),
         pods_(PodConnect::Options{
             .kubelets = kubelets_,
@@ -58,9 +56,7 @@ class KubeletConnect : public ClusterConnect {
 
   void replace_kubelet_credentials(std::string ca_pem, std::string certificate_pem,
                                    std::string private_key_pem) override {
-    kubelets_.replace_credentials(keep_ca_ ? std::string() : std::move(ca_pem),
-                                  keep_client_certificate_ ? std::string() : std::move(certificate_pem),
-                                  keep_client_certificate_ ? std::string() : std::move(private_key_pem));
+    kubelets_.replace_credentials(std::move(ca_pem), std::move(certificate_pem), std::move(private_key_pem));
   }
 
   void clear() override {
@@ -94,7 +90,6 @@ class KubeletConnect : public ClusterConnect {
   }
 
   const store::Store& store_;
-  const bool keep_ca_, keep_client_certificate_;
   KubeletAccess kubelets_;
   PodConnect pods_;
   ApiProxy proxy_;

@@ -18,11 +18,10 @@ struct KubeletConnectOptions {
   egress::Dialer& dialer;
   const store::Store& store;
   std::string kubelet_ca_pem;   // of kubelets' serving certificates
-  std::string certificate_pem;  // --kubelet-client-certificate
-  std::string private_key_pem;  // --kubelet-client-key
+  std::string certificate_pem;  // shown to kubelets
+  std::string private_key_pem;
   // True for --kubelet-certificate-authority: the certificate must carry the address dialled, not the node's name.
   bool check_address = false;
-  bool keep_client_certificate = false;  // it is the administrator's: none of the cluster's own takes its place
   std::vector<std::string> preferred_address_types;  // empty: the default
   std::chrono::milliseconds timeout{5'000};
   std::string cluster_ca_pem;             // what "cluster" means in redoubt.io/proxy-ca

@@ -110,10 +110,11 @@ Result<void> write_kubeconfig(std::string_view path, const Config& config, std::
   add("tokenFile", config.bearer_token_file);
   std::string text = fmt::format(
       "apiVersion: v1\nkind: Config\nclusters:\n- name: redoubt\n  cluster:\n    server: {}\n    "
-      "certificate-authority-data: {}\ncontexts:\n- name: redoubt\n  context:\n    cluster: redoubt\n"
+      "certificate-authority-data: {}\n{}contexts:\n- name: redoubt\n  context:\n    cluster: redoubt\n"
       "    user: {}\ncurrent-context: redoubt\nusers:\n- name: {}\n  user:\n{}",
-      quoted(config.server), quoted(base64_encode(config.ca_pem)), quoted(user_name), quoted(user_name),
-      user.empty() ? "    {}\n" : user);
+      quoted(config.server), quoted(base64_encode(config.ca_pem)),
+      config.tls_server_name.empty() ? "" : fmt::format("    tls-server-name: {}\n", quoted(config.tls_server_name)),
+      quoted(user_name), quoted(user_name), user.empty() ? "    {}\n" : user);
   return pki::write_file(std::string(path), text, 0600);
 }
 

@@ -73,7 +73,7 @@ class ControlPlaneImpl : public ControlPlane {
   void renew(const pki::ClusterPki& pki) {
     for (size_t i = 0; i < clients_.size(); ++i) {
       auto identity = identities_[i](pki);
-      Result<void> done = identity ? clients_[i]->replace_roots(pki.ca_bundle) : Error(identity.error());
+      Result<void> done = identity ? clients_[i]->replace_roots(pki.root_bundle) : Error(identity.error());
       if (done) done = clients_[i]->replace_certificate(identity->certificate_pem, identity->private_key_pem);
       if (!done) log_error("a component keeps its old certificate", {{"error", done.error().message()}});
     }
@@ -90,14 +90,14 @@ class ControlPlaneImpl : public ControlPlane {
     RD_TRY(api, client_of("clusterrole-aggregation-controller"));
     add(make_cluster_role_aggregation(*api));
     RD_TRY(api, client_of("root-ca-cert-publisher"));
-    auto root_ca = make_root_ca(*api, *informers_, server_.pki().ca_bundle);
-    told_.push_back([root = root_ca.get()](const pki::ClusterPki& pki) { root->replace(pki.ca_bundle); });
+    auto root_ca = make_root_ca(*api, *informers_, server_.pki().root_bundle);
+    told_.push_back([root = root_ca.get()](const pki::ClusterPki& pki) { root->replace(pki.root_bundle); });
     add(std::move(root_ca));
     RD_TRY(api, client_of("certificate-controller"));
     add(make_certificate_approver(*api, *informers_, server_.options().node_address_allow));
     auto authorities = [&server = server_]() -> SigningAuthorities {
       pki::ClusterPki pki = server.pki();
-      return {pki.ca, pki.kubelet_ca};
+      return {pki.client_signer, pki.kubelet_client_signer, pki.kubelet_serving_signer};
     };
     add(make_certificate_signer(*api, *informers_, authorities, server_.options().tls.cluster_signing_duration));
     add(make_certificate_cleaner(*api, *informers_));
@@ -175,7 +175,8 @@ class ControlPlaneImpl : public ControlPlane {
     const ServerOptions& options = server_.options();
     std::string host = options.advertise_address;
     if (host.find(':') != std::string::npos) host = "[" + host + "]";
-    return {fmt::format("https://{}:{}", host, options.secure_port), pki.ca_bundle, pki.kubelet_ca_bundle};
+    return {fmt::format("https://{}:{}", host, options.secure_port), pki.root_bundle, pki.kubelet_ca_bundle,
+            pki.client_ca_bundle};
   }
 
   const Server& server_;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <future>
 
 #include "apiserver/apiserver.h"
@@ -18,6 +17,7 @@
 #include "client/client.h"
 #include "cmd/control_plane.h"
 #include "cmd/egress.h"
+#include "cmd/flags/flags.h"
 #include "cmd/paths_page.h"
 #include "cmd/sni.h"
 #include "net/http_server.h"
@@ -45,14 +45,6 @@ std::string default_address() {
 }
 
 namespace {
-
-Result<std::string> read_pem(std::string_view flag, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string out((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file || out.find("-----BEGIN ") == std::string::npos)
-    return bad_request(fmt::format("{}: {} can't be read or holds no PEM", flag, path));
-  return out;
-}
 
 // Runs a task on a loop of the pool and waits for it here.
 template <class T>
@@ -119,14 +111,13 @@ class ServerImpl : public Server {
     ::gethostname(host, sizeof host - 1);
     if (host[0] != '\0') pki_options.apiserver_dns_names.emplace_back(host);
     pki_options.leaf_lifetime = options_.tls.certificate_duration;
-    pki_options.apiserver_certificate_file = options_.tls.cert_file;
-    pki_options.apiserver_key_file = options_.tls.private_key_file;
-    if (options_.tls.cert_file.empty() != options_.tls.private_key_file.empty())
-      return bad_request("--tls-cert-file and --tls-private-key-file go together");
+    RD_TRY(pki_options.given, given_files(options_));
     RD_TRY(sni_files_, parse_sni(options_.tls.sni_cert_keys));
     std::vector<std::string> watched;
     for (const SniFiles& files : sni_files_) watched.insert(watched.end(), {files.certificate, files.key});
     for (std::string& file : live_files(options_.authentication)) watched.push_back(std::move(file));
+    if (!options_.connect.kubelet_certificate_authority.empty())
+      watched.push_back(options_.connect.kubelet_certificate_authority);
     RD_TRY(live_pki_, pki::LivePki::open(pki_options, std::move(watched)));
     pki::ClusterPki pki = *live_pki_->current();
 
@@ -138,7 +129,7 @@ class ServerImpl : public Server {
     api.client_ca_pem = pki.ca_bundle;
     api.max_requests_inflight = options_.max_requests_inflight;
     api.max_mutating_requests_inflight = options_.max_mutating_requests_inflight;
-    AgentTrust agents{[this] { return live_pki_->current()->ca_bundle; },
+    AgentTrust agents{[this] { return live_pki_->current()->client_ca_bundle; },
                       client_config(pki.clients.at("controller-manager"), "")};
     RD_TRY(egress_, make_egress(options_.egress, *store_, std::move(agents)));
     api.tunnels = egress_.tunnels.get();
@@ -168,7 +159,7 @@ class ServerImpl : public Server {
     tls.private_key_pem = pki.apiserver.private_key_pem;
     tls.client_ca_hint_pem = client_ca;
     tls.policy = options_.tls.policy;
-    RD_TRY(tls.sni, read_sni(sni_files_));
+    RD_TRY(tls.sni, all_sni(pki));
     net::HttpServerOptions http;
     http.address = options_.bind_address;
     http.port = options_.secure_port;
@@ -202,7 +193,9 @@ class ServerImpl : public Server {
     config.server = fmt::format("https://127.0.0.1:{}", options_.secure_port);
     if (options_.bind_address != "0.0.0.0" && options_.bind_address != "::" && options_.bind_address != "127.0.0.1")
       config.server = fmt::format("https://{}:{}", options_.bind_address, options_.secure_port);
-    config.ca_pem = live_pki_->current()->ca_bundle;
+    auto now = live_pki_->current();
+    config.ca_pem = now->root_bundle;
+    if (!now->loopback.certificate_pem.empty()) config.tls_server_name = pki::kLoopbackName;
     config.certificate_pem = identity.certificate_pem;
     config.private_key_pem = identity.private_key_pem;
     if (!user_agent.empty()) config.user_agent = std::move(user_agent);
@@ -212,20 +205,10 @@ class ServerImpl : public Server {
   Result<std::unique_ptr<apiserver::ClusterConnect>> make_connect(const pki::ClusterPki& pki,
                                                                   const std::string& service_ip) const {
     const ConnectOptions& c = options_.connect;
-    apiserver::KubeletConnectOptions out{*egress_.dialer, *store_, pki.kubelet_ca_bundle,
-                                         pki.apiserver_kubelet_client.certificate_pem,
+    apiserver::KubeletConnectOptions out{*egress_.dialer, *store_, "", pki.apiserver_kubelet_client.certificate_pem,
                                          pki.apiserver_kubelet_client.private_key_pem};
-    if (!c.kubelet_certificate_authority.empty()) {
-      RD_TRY(out.kubelet_ca_pem, read_pem("--kubelet-certificate-authority", c.kubelet_certificate_authority));
-      out.check_address = true;
-    }
-    if (c.kubelet_client_certificate.empty() != c.kubelet_client_key.empty())
-      return bad_request("--kubelet-client-certificate and --kubelet-client-key go together");
-    if (!c.kubelet_client_certificate.empty()) {
-      RD_TRY(out.certificate_pem, read_pem("--kubelet-client-certificate", c.kubelet_client_certificate));
-      RD_TRY(out.private_key_pem, read_pem("--kubelet-client-key", c.kubelet_client_key));
-      out.keep_client_certificate = true;
-    }
+    RD_TRY(out.kubelet_ca_pem, kubelet_authorities(pki));
+    out.check_address = !c.kubelet_certificate_authority.empty();
     out.preferred_address_types = c.kubelet_preferred_address_types;
     out.timeout = c.kubelet_timeout;
     out.cluster_ca_pem = pki.ca_bundle;
@@ -273,7 +256,22 @@ class ServerImpl : public Server {
   // The CA goes along, so that a joining node can check it against the hash it was given.
   std::string serving_chain(const pki::ClusterPki& pki) const {
     return options_.tls.cert_file.empty() ? pki.apiserver.certificate_pem + pki.ca.certificate_pem
-                                          : pki.apiserver.certificate_pem;
+                                          : pki::with_root(pki.apiserver.certificate_pem, pki.root_bundle);
+  }
+
+  // Whom kubelets' serving certificates come from.
+  Result<std::string> kubelet_authorities(const pki::ClusterPki& pki) const {
+    const std::string& file = options_.connect.kubelet_certificate_authority;
+    if (file.empty()) return pki.kubelet_ca_bundle;
+    return pki::load_given_bundle({"--kubelet-certificate-authority", file, "", ""});
+  }
+
+  // Certificates by name: the administrator's, and our own for clients on this machine.
+  Result<std::vector<net::TlsServerContext::Options::Sni>> all_sni(const pki::ClusterPki& pki) const {
+    RD_TRY(auto out, read_sni(sni_files_));
+    if (!pki.loopback.certificate_pem.empty())
+      out.push_back({pki.loopback.certificate_pem, pki.loopback.private_key_pem, {std::string(pki::kLoopbackName)}});
+    return out;
   }
 
   Result<void> write_admin(const pki::ClusterPki& pki) const {
@@ -296,12 +294,14 @@ class ServerImpl : public Server {
          accepted ? tls_->replace_client_ca_hint(*accepted) : Error(accepted.error()));
     note("the secure port", tls_->replace_certificate(serving_chain(pki), pki.apiserver.private_key_pem));
     if (egress_.konnectivity) egress_.konnectivity->replace(pki);
-    connect_->replace_kubelet_credentials(pki.kubelet_ca_bundle, pki.apiserver_kubelet_client.certificate_pem,
+    auto kubelets = kubelet_authorities(pki);
+    note("kubelets' serving certificates", kubelets ? Result<void>{} : Error(kubelets.error()));
+    connect_->replace_kubelet_credentials(kubelets.value_or(""), pki.apiserver_kubelet_client.certificate_pem,
                                           pki.apiserver_kubelet_client.private_key_pem);
     scope_->spawn([](ServerImpl& self, pki::ClusterPki now, auto said) -> Task<void> {
       // Not cancellable: the scope's end waits for it.
       co_await run_blocking([&self, &now, &said] {
-        auto sni = read_sni(self.sni_files_);
+        auto sni = self.all_sni(now);
         said("--tls-sni-cert-key", sni ? self.tls_->replace_sni(std::move(*sni)) : Error(sni.error()));
         said("the administrator's kubeconfig", self.write_admin(now));
       });

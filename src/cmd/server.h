@@ -42,16 +42,29 @@ struct EgressOptions {
 // The secure port's certificates and what it speaks; lifetimes of what is signed here.
 struct TlsOptions {
   std::string cert_file, private_key_file;  // --tls-cert-file, --tls-private-key-file; default: made by the server
+  std::string root_ca_file;                 // --root-ca-file: whom clients know the given certificate by
   std::vector<std::string> sni_cert_keys;   // --tls-sni-cert-key: "cert,key" or "cert,key:name,*.name"
   net::TlsPolicy policy;                    // --tls-min-version, --tls-cipher-suites
   std::chrono::seconds certificate_duration{std::chrono::hours(24 * 365)};
   std::chrono::seconds cluster_signing_duration{std::chrono::hours(24 * 365)};
 };
 
+// External authorities: who signs certificate requests, under kube-controller-manager's names. Files are PEM.
+struct SigningOptions {
+  struct Pair {
+    std::string cert_file, key_file;
+  };
+  Pair all_clients;      // --cluster-signing-{cert,key}-file
+  Pair client;           // --cluster-signing-kube-apiserver-client-{cert,key}-file
+  Pair kubelet_client;   // --cluster-signing-kubelet-client-{cert,key}-file
+  Pair kubelet_serving;  // --cluster-signing-kubelet-serving-{cert,key}-file
+};
+
 // How the API server reaches nodes, pods and Services. Files are PEM.
 struct ConnectOptions {
   std::string kubelet_certificate_authority;  // empty: the cluster's own
   std::string kubelet_client_certificate, kubelet_client_key;
+  std::string proxy_client_cert_file, proxy_client_key_file;  // --proxy-client-{cert,key}-file
   std::vector<std::string> kubelet_preferred_address_types{"InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS",
                                                            "Hostname"};
   std::chrono::milliseconds kubelet_timeout{5'000};
@@ -77,6 +90,7 @@ struct ServerOptions {
   AuthenticationFlags authentication;
   AuthorizationFlags authorization;
   TlsOptions tls;
+  SigningOptions signing;
   AuditFlags audit;
   std::string encryption_provider_config;  // default: a key of the installation's own, DATA/pki/encryption
   bool encryption_provider_config_automatic_reload = false;

@@ -15,14 +15,27 @@
 
 namespace redoubt::cmd {
 
+namespace {
+
+// An address as a URL has it.
+std::string in_url(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : "[" + address + "]";
+}
+
+}  // namespace
+
 Result<void> prepare_local_agent(const Server& server, kubelet::Options& options) {
   options.ca_hashes.clear();
   client::Config admin = server.client_config(server.pki().clients.at("admin"), "redoubt/up");
   options.server = admin.server;
+  // A given certificate is for the address that nodes are told, and need not be for 127.0.0.1.
+  if (!admin.tls_server_name.empty())
+    options.server =
+        fmt::format("https://{}:{}", in_url(server.options().advertise_address), server.options().secure_port);
   options.service_host = server.service_ip();
   if (!kubelet::needs_bootstrap(options)) return {};
-  RD_TRY(pki::Certificate ca, pki::parse_certificate(server.pki().ca.certificate_pem));
-  options.ca_hashes = {ca.spki_hash};
+  for (const pki::Certificate& root : pki::parse_certificates(server.pki().root_bundle))
+    options.ca_hashes.push_back(root.spki_hash);
   pki::BootstrapToken made = pki::generate_bootstrap_token();
   BootstrapTokenOptions wanted;
   wanted.ttl = std::chrono::minutes(10);

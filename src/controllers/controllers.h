@@ -30,8 +30,9 @@ std::unique_ptr<Publisher<std::string>> make_root_ca(client::Client& api, Inform
 std::unique_ptr<Controller> make_certificate_approver(client::Client& api, Informers& informers,
                                                       std::vector<std::string> node_address_allow);
 struct SigningAuthorities {
-  pki::KeyPair client_ca;
-  pki::KeyPair kubelet_ca;
+  pki::KeyPair client;          // kubernetes.io/kube-apiserver-client
+  pki::KeyPair kubelet_client;  // kubernetes.io/kube-apiserver-client-kubelet
+  pki::KeyPair kubelet_serving;
 };
 // Signs what is approved, with the authorities of that moment.
 std::unique_ptr<Controller> make_certificate_signer(client::Client& api, Informers& informers,
@@ -45,6 +46,7 @@ struct ClusterInfo {
   std::string server;             // "https://10.0.0.1:6443"
   std::string ca_bundle;          // of the API server
   std::string kubelet_ca_bundle;  // of kubelets' serving certificates
+  std::string client_ca_bundle;   // of the API server's clients; the first signs for kubelets
   bool operator==(const ClusterInfo&) const = default;
 };
 // Publishes cluster-info, signed with each bootstrap token that may sign (jws-kubeconfig-ID).

@@ -127,13 +127,17 @@ class KubeletImpl : public Kubelet {
     };
     users.serving = [this, deps](const pki::KeyPair& pair) { serve_with(pair, deps); };
     users.roots = [this](const std::string& pem) {
-      roots_ = pem;
       Result<void> done = api_->replace_roots(pem);
       if (done && tunnel_) done = tunnel_->replace_roots(pem);
-      if (done && server_) done = server_->replace_client_ca(pem);
       if (!done) log_error("the cluster's new authorities can't be used", {{"error", done.error().message()}});
     };
-    roots_ = identity.ca_pem;
+    users.callers = [this](const std::string& pem) {
+      callers_ = pem;
+      Result<void> done;
+      if (server_) done = server_->replace_client_ca(pem);
+      if (!done) log_error("the new authorities of clients can't be used", {{"error", done.error().message()}});
+    };
+    callers_ = identity.ca_pem;
     if (options_.tunnel) {
       RD_CO_TRY(tunnel_, NodeTunnel::make(executor, *api_, options_, identity, pod_cidr));
       scope_->spawn(tunnel_->run());
@@ -165,7 +169,7 @@ class KubeletImpl : public Kubelet {
       done = server_->replace_certificate(pair);
     } else {
       ServerDependencies mine = deps;
-      mine.client_ca_pem = roots_;
+      mine.client_ca_pem = callers_;
       auto started = Server::start(loops_, options_, pair, std::move(mine));
       if (started) server_ = std::move(*started);
       if (!started) done = Error(started.error());
@@ -369,7 +373,7 @@ class KubeletImpl : public Kubelet {
   std::unique_ptr<Registration> registration_;
   std::unique_ptr<client::Informer<core::Pod>> pods_;
   std::unique_ptr<client::Informer<core::Service>> services_;
-  std::string roots_;  // the authorities of the API server
+  std::string callers_;  // the authorities of whoever calls the kubelet's API
   std::unique_ptr<Rotation> rotation_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<NodeTunnel> tunnel_;

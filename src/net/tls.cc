@@ -391,6 +391,8 @@ Result<void> verify_server(X509* leaf, STACK_OF(X509) * chain, SSL_CTX* context,
   std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> verifier(X509_STORE_CTX_new(), X509_STORE_CTX_free);
   X509_STORE_CTX_init(verifier.get(), roots, leaf, chain);
   X509_STORE_CTX_set_default(verifier.get(), "ssl_server");
+  // An authority that is trusted is so whether or not another has signed it, as in Go.
+  X509_STORE_CTX_set_flags(verifier.get(), X509_V_FLAG_PARTIAL_CHAIN);
   if (X509_verify_cert(verifier.get()) != 1) {
     int code = X509_STORE_CTX_get_error(verifier.get());
     ERR_clear_error();

@@ -190,6 +190,7 @@ Ptr<X509> read_der(std::string_view der) {
 Result<std::string> sign(const KeyPair& ca, EVP_PKEY* subject_key, const Template& wanted) {
   RD_TRY(Ptr<X509> issuer, read_certificate(ca.certificate_pem));
   RD_TRY(Ptr<EVP_PKEY> ca_key, read_key(ca.private_key_pem));
+  if (X509_cmp_current_time(X509_get0_notAfter(issuer.get())) < 0) return broken("the authority has expired");
   Ptr<X509> certificate = begin_certificate(subject_key, wanted.lifetime);
   set_name(X509_get_subject_name(certificate.get()), wanted.subject);
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get()));
@@ -272,6 +273,8 @@ class TrustBundleImpl : public TrustBundle {
     }
     Ptr<X509_STORE_CTX> context(X509_STORE_CTX_new());
     X509_STORE_CTX_init(context.get(), store_.get(), leaf.get(), rest);
+    // An authority of the bundle is trusted whether or not another has signed it, as in Go.
+    X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_PARTIAL_CHAIN);
     // No keys below 112 bits (RSA 2048), no SHA-1 signatures.
     X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(context.get()), kVerifyLevel);
     X509_STORE_CTX_set_default(context.get(), usage == Usage::ClientAuth ? "ssl_client" : "ssl_server");

@@ -21,6 +21,7 @@
 
 #include "base/status.h"
 #include "pki/certificate.h"
+#include "pki/given.h"
 
 namespace redoubt::pki {
 
@@ -29,20 +30,29 @@ struct ClusterPkiOptions {
   std::vector<std::string> apiserver_dns_names;     // besides kubernetes, kubernetes.default, ...
   std::vector<std::string> apiserver_ip_addresses;  // addresses it is reached by, the Service's virtual one included
   std::chrono::seconds leaf_lifetime{std::chrono::hours(24 * 365)};
-  // Instead of apiserver.{crt,key}: --tls-cert-file and --tls-private-key-file, renewed by whoever made them and read
-  // again when they change.
-  std::string apiserver_certificate_file, apiserver_key_file;
+  Given given;  // what an administrator gives in place of some of these
 };
 
 struct ClusterPki {
   KeyPair ca;  // the one that signs
   KeyPair kubelet_ca;
   KeyPair front_proxy_ca;
-  // What is trusted: the signing one first, then the next and the previous while a rotation is under way.
+  // What is trusted: the signing one first, then the next and the previous while a rotation is under way. Towards
+  // kubelets a given authority is trusted as well, before the cluster's own.
   std::string ca_bundle;
   std::string kubelet_ca_bundle;
   std::string front_proxy_ca_bundle;
+  // By whom clients know the API server, and whose certificates it takes from clients: the given ones, and ca_bundle.
+  std::string root_bundle;
+  std::string client_ca_bundle;
+  // Who signs certificate requests: given, or `ca` and `kubelet_ca`. The first certificate signs.
+  KeyPair client_signer;
+  KeyPair kubelet_client_signer;
+  KeyPair kubelet_serving_signer;
   KeyPair apiserver;
+  // Of `ca`, for clients in this process and on this machine (the name kLoopbackName), where `apiserver` is given:
+  // that may not carry 127.0.0.1. Empty otherwise.
+  KeyPair loopback;
   KeyPair apiserver_kubelet_client;
   KeyPair front_proxy_client;
   std::string service_account_key;                     // private, PEM: the one that signs
@@ -54,23 +64,28 @@ struct ClusterPki {
   bool operator==(const ClusterPki&) const = default;
 };
 
-// Blocking; takes the folder's lock. Errors name the file.
-Result<ClusterPki> ensure_cluster_pki(const ClusterPkiOptions& options);
+// The name by which clients on this machine ask for ClusterPki::loopback.
+inline constexpr std::string_view kLoopbackName = "apiserver-loopback-client";
+
+// Blocking; takes the folder's lock. Errors name the file. With `in_use`, a given file that can't be used is said in
+// the log, and what is in use stays: the server's own certificates are looked after all the same.
+Result<ClusterPki> ensure_cluster_pki(const ClusterPkiOptions& options, const ClusterPki* in_use = nullptr);
 
 // When a certificate is due to be replaced: at seven tenths of its life.
 Timestamp renewal_time(const Certificate& certificate);
 
-// What lies in the folder, for people: authorities first, then leaves, by name.
+// What lies in the folder, and what was given in place of it, for people: authorities first, then leaves, by name.
 struct PkiEntry {
   std::string name;       // "apiserver", "ca-next"
   std::string authority;  // who signed it, by name; empty for authorities
   Certificate certificate;
   Timestamp renew_at{};
+  std::string external{};  // given by an administrator, who renews it: flag and file
 };
 Result<std::vector<PkiEntry>> list_pki(const std::string& folder);
 
 // Makes a leaf anew, with its subject, names and lifetime, signed by its authority as it is now. Takes the folder's
-// lock; a running server takes the new one up. BadRequest for a name that is no leaf.
+// lock; a running server takes the new one up. BadRequest for a name that is no leaf, or is given by a file.
 Result<void> reissue_leaf(const std::string& folder, const std::string& name);
 
 // Held by whoever changes the folder, so that a server and a command take turns. Blocking.

@@ -38,9 +38,9 @@ std::shared_ptr<void> LivePki::subscribe(Executor executor, Changed changed) {
 
 std::string LivePki::stamp() const {
   std::vector<std::string> files = watched_;
-  if (!options_.apiserver_certificate_file.empty()) {
-    files.push_back(options_.apiserver_certificate_file);
-    files.push_back(options_.apiserver_key_file);
+  for (const auto& [name, given] : options_.given) {
+    files.push_back(given.certificate_file);
+    files.push_back(given.key_file);
   }
   std::error_code error;
   for (std::filesystem::directory_iterator it(options_.folder, error), end; !error && it != end; it.increment(error))
@@ -59,7 +59,7 @@ Result<bool> LivePki::refresh() {
   std::lock_guard one(refreshing_);
   std::string there = stamp();
   if (there == seen_ && now() < current()->renew_at) return false;
-  RD_TRY(ClusterPki made, ensure_cluster_pki(options_));
+  RD_TRY(ClusterPki made, ensure_cluster_pki(options_, current().get()));
   // Renewing has changed files itself.
   seen_ = made == *current() ? there : stamp();
   auto snapshot = std::make_shared<const ClusterPki>(std::move(made));

@@ -63,6 +63,26 @@ Result<RotationPhase> rotation_phase(const std::string& folder, std::string_view
   return phase_of(folder, name);
 }
 
+Result<std::string> why_external(const std::string& folder, std::string_view name) {
+  struct Instead {
+    std::string_view authority, given, does;
+  };
+  constexpr Instead kInstead[] = {
+      {"kubelet-ca", kKubeletServingSigner, "signs kubelets' serving certificates"},
+      {"front-proxy-ca", "front-proxy-client", "is shown to aggregated API servers"},
+      {kServiceAccountKey, kServiceAccountKey, "signs ServiceAccount tokens"},
+  };
+  RD_TRY(Given given, recall_given(folder));
+  for (const Instead& one : kInstead) {
+    const GivenFile* file = one.authority == name ? find_given(given, one.given) : nullptr;
+    if (file == nullptr) continue;
+    bool key = file->certificate_file.empty();
+    return fmt::format("external: {} ({}) {}", key ? file->key_file : file->certificate_file,
+                       key ? file->key_flag : file->certificate_flag, one.does);
+  }
+  return std::string();
+}
+
 Result<void> complete_switch(const std::string& folder, std::string_view name) {
   // The key is renamed first: a key that is the next certificate's, with the old certificate still in place, is the
   // mark of a switch cut short.
@@ -78,6 +98,13 @@ Result<void> begin_rotation(const std::string& folder, std::string_view name) {
   RD_TRY(FolderLock lock, FolderLock::take(folder));
   RD_TRYV(complete_switch(folder, name));
   RD_TRY(RotationPhase phase, phase_of(folder, name));
+  RD_TRY(std::string external, why_external(folder, name));
+  if (!external.empty()) {
+    return bad_request(
+        fmt::format("{} is not rotated here; {}. Whoever made that file replaces it, and the server reads "
+                    "it again",
+                    name, external));
+  }
   if (phase == RotationPhase::Trusted)
     return bad_request(fmt::format("a rotation of {} has begun already: `advance` or `cancel` it", name));
   if (phase == RotationPhase::Switched)

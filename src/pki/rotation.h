@@ -23,6 +23,10 @@ inline constexpr std::string_view kAuthorities[] = {"ca", "kubelet-ca", "front-p
 
 enum class RotationPhase { None, Trusted, Switched };  // nothing under way; after begin; after advance
 
+// Why an authority signs nothing here, and so is not to be rotated: what it would sign is given by a file, or signed by
+// an external authority. Empty when it is the server's own.
+Result<std::string> why_external(const std::string& folder, std::string_view name);
+
 Result<RotationPhase> rotation_phase(const std::string& folder, std::string_view name);
 Result<void> begin_rotation(const std::string& folder, std::string_view name);
 Result<void> advance_rotation(const std::string& folder, std::string_view name);

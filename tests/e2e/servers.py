@@ -89,8 +89,8 @@ class Caller:
 class Server:
     """`redoubt server` in a folder of its own, until the end of the with block."""
 
-    def __init__(self, folder, *flags, port=None):
-        self.folder, self.flags, self.port = Path(folder), flags, port or free_port()
+    def __init__(self, folder, *flags, port=None, bind="127.0.0.1"):
+        self.folder, self.flags, self.port, self.bind = Path(folder), [*map(str, flags)], port or free_port(), bind
         self.data = self.folder / "server"
         self.kubeconfig = self.data / "admin.kubeconfig"
         self.process = None
@@ -103,7 +103,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = open(self.folder / "server.log", "ab")
         self.process = subprocess.Popen(
-            [str(REDOUBT), "server", "--data-dir", str(self.data), "--bind-address", "127.0.0.1", "--secure-port", str(self.port),
+            [str(REDOUBT), "server", "--data-dir", str(self.data), "--bind-address", self.bind, "--secure-port", str(self.port),
              *self.flags], stdout=self.log, stderr=self.log)
         try:
             eventually("the server answers", lambda: self.alive() and self.ready())
@@ -172,6 +172,14 @@ class Server:
         """A caller with the node's credential; `ca` instead of what it knew when it joined."""
         pki = self.folder / name / "kubelet" / "pki"
         return Caller(("127.0.0.1", self.port), ca or (pki / "ca.crt").read_text(), str(pki / "kubelet-client-current.pem"))
+
+
+def refused(folder, *flags):
+    """What the server says that must not start, with the data of a Server of this folder."""
+    result = subprocess.run([str(REDOUBT), "server", "--data-dir", str(Path(folder) / "server"), "--bind-address", "127.0.0.1", "--secure-port",
+                             str(free_port()), *map(str, flags)], capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0, "this should not have started"
+    return result.stdout + result.stderr
 
 
 def make_request(folder, name, subject, sans=()):

@@ -60,6 +60,7 @@ def test_tokens_are_listed_and_deleted(server):
     assert "for the attic" in row and "system:bootstrappers:attic" in row and "authentication,signing" in row and "89m" in row
     listed = json.loads(server.redoubt("token", "list", "-o", "json").stdout)
     assert token in [t["token"] for t in listed]
+    assert f"a token with the id {token[:6]} is there already" in refused(server.redoubt("token", "create", token, check=False))
     secret = server.get("-n", "kube-system", "secret", f"bootstrap-token-{token[:6]}")
     assert secret["type"] == "bootstrap.kubernetes.io/token"
     assert "deleted" in server.redoubt("token", "delete", token[:6]).stdout

@@ -10,7 +10,7 @@ build_packages=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache
 # What a node runs pods with, and what the tests drive it with.
 run_packages=(containerd runc containernetworking-plugins nftables wireguard-go wireguard-tools iproute2 procps util-linux openssl)
 test_packages=(busybox-static gcc libc6-dev python3-pytest python3-yaml python3-cryptography python3-kubernetes curl jq nghttp2 codespell shellcheck openssh-server chromium
-  python3-websocket)
+  python3-websocket python3-grpcio)
 
 install_packages() {
   [ "$(id -u)" = 0 ] || die "run as root: Redoubt starts containers and network namespaces"

@@ -35,6 +35,7 @@ int64_t days_left(const pki::Certificate& certificate) {
 
 Result<void> list(const CertsCommand& c) {
   RD_TRY(auto entries, pki::list_pki(c.folder()));
+  RD_TRY(pki::Given external, pki::recall_given(c.folder()));
   // A node's, where one runs from the same folder.
   for (auto [name, file] : {std::pair("kubelet-client", "kubelet-client-current.pem"),
                             std::pair("kubelet-serving", "kubelet-server-current.pem")}) {
@@ -47,10 +48,22 @@ Result<void> list(const CertsCommand& c) {
       auto authority = pki::read_file(c.folder() + "/" + ca + ".crt");
       if (authority && pki::is_signed_by(*pem, *authority)) entry.authority = ca;
     }
+    for (std::string_view signer : {pki::kKubeletClientSigner, pki::kKubeletServingSigner}) {
+      const pki::GivenFile* given = pki::find_given(external, signer);
+      auto authority = given ? pki::read_file(given->certificate_file) : std::string();
+      if (authority && pki::is_signed_by(*pem, *authority)) entry.authority = signer;
+    }
     entries.push_back(std::move(entry));
   }
-  auto state = [](const pki::PkiEntry& e) -> std::string {
+  auto find = [&](std::string_view name) {
+    return std::any_of(entries.begin(), entries.end(), [&](const pki::PkiEntry& e) { return e.name == name; });
+  };
+  auto state = [&](const pki::PkiEntry& e) -> std::string {
+    if (!e.external.empty())
+      return (e.certificate.not_after <= now() ? "expired, external: " : "external, not renewed here: ") + e.external;
     if (e.certificate.not_after <= now()) return "expired";
+    if (e.name == "kubelet-ca" && find(pki::kKubeletServingSigner))
+      return fmt::format("trusted, signs nothing: {} does", pki::kKubeletServingSigner);
     if (e.name.ends_with("-next")) return "trusted, signs next";
     if (e.name.ends_with("-previous")) return "trusted, signs no more";
     return e.renew_at <= now() ? "renewal due" : "ok";
@@ -73,6 +86,7 @@ Result<void> list(const CertsCommand& c) {
       text("authority", e.authority);
       text("state", state(e));
       text("publicKeyHash", e.certificate.spki_hash);
+      if (!e.external.empty()) text("external", e.external);
       out += '}';
     }
     std::printf("%s]\n", out.c_str());
@@ -96,7 +110,11 @@ Result<void> renew(const CertsCommand& c) {
     names.clear();
     RD_TRY(auto entries, pki::list_pki(c.folder()));
     for (const pki::PkiEntry& e : entries) {
-      if (!e.certificate.is_ca) names.push_back(e.name);
+      if (!e.external.empty()) {
+        std::printf("%s is external (%s): not renewed here\n", e.name.c_str(), e.external.c_str());
+      } else if (!e.certificate.is_ca) {
+        names.push_back(e.name);
+      }
     }
   }
   for (const std::string& name : names) {
@@ -145,16 +163,17 @@ Result<void> safe(const CertsCommand& c, const std::string& name, const std::str
           std::chrono::ceil<std::chrono::minutes>(kTokensOutlive - age).count()));
     return {};
   }
+  RD_TRY(pki::Given given, pki::recall_given(c.folder()));
   std::string annotation, hash, missing;
   if (name == "ca" && phase == "advance") {
     annotation = "redoubt.dev/trusted-roots";
     missing = "does not trust the next authority yet";
     RD_TRY(hash, hash_of(c, "ca-next"));
-  } else if (name == "ca" && phase == "finish") {
+  } else if (name == "ca" && phase == "finish" && !given.contains(pki::kKubeletClientSigner)) {
     annotation = "redoubt.dev/client-certificate-issuer";
     missing = "still shows a client certificate of the previous authority";
     RD_TRY(hash, hash_of(c, "ca"));
-  } else if (name == "kubelet-ca" && phase == "finish") {
+  } else if (name == "kubelet-ca" && phase == "finish" && !given.contains(pki::kKubeletServingSigner)) {
     annotation = "redoubt.dev/serving-certificate-issuer";
     missing = "still shows a serving certificate of the previous authority";
     RD_TRY(hash, hash_of(c, "kubelet-ca"));
@@ -176,6 +195,11 @@ Result<void> rotate(const CertsCommand& c) {
     std::vector<std::vector<std::string>> rows = {{"AUTHORITY", "PHASE", "NEXT"}};
     for (const std::string& name : names) {
       RD_TRY(pki::RotationPhase phase, pki::rotation_phase(c.folder(), name));
+      RD_TRY(std::string external, pki::why_external(c.folder(), name));
+      if (phase == pki::RotationPhase::None && !external.empty()) {
+        rows.push_back({name, external, "(replace the file)"});
+        continue;
+      }
       rows.push_back({name,
                       phase == pki::RotationPhase::None      ? "none under way"
                       : phase == pki::RotationPhase::Trusted ? "1: the next one is trusted"
@@ -186,6 +210,21 @@ Result<void> rotate(const CertsCommand& c) {
     }
     print_table(rows);
     return {};
+  }
+  // "all" means all that are ours.
+  if (c.authority == "all") {
+    std::vector<std::string> ours;
+    for (const std::string& name : names) {
+      RD_TRY(std::string external, pki::why_external(c.folder(), name));
+      RD_TRY(pki::RotationPhase phase, pki::rotation_phase(c.folder(), name));
+      // One that was begun before is brought to its end.
+      if (external.empty() || phase != pki::RotationPhase::None) {
+        ours.push_back(name);
+      } else {
+        std::printf("%s: %s; it is not rotated here\n", name.c_str(), external.c_str());
+      }
+    }
+    names = std::move(ours);
   }
   // All of them are checked before the first is changed.
   for (const std::string& name : names) {

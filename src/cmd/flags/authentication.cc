@@ -80,7 +80,8 @@ struct TokenKeys {
 Result<TokenKeys> token_keys(const AuthenticationFlags& f, const pki::ClusterPki& pki) {
   TokenKeys out{pki.service_account_key, {}};
   if (!f.service_account_signing_key_file.empty()) {
-    RD_TRY(out.signing, read_flag_file("--service-account-signing-key-file", f.service_account_signing_key_file));
+    RD_TRY(out.signing,
+           pki::load_given_key({"", "", "--service-account-signing-key-file", f.service_account_signing_key_file}));
   }
   if (auto signer = pki::TokenSigner::from_pem(out.signing); !signer)
     return wrong_flag("--service-account-signing-key-file", f.service_account_signing_key_file, signer.error());
@@ -98,7 +99,7 @@ Result<TokenKeys> token_keys(const AuthenticationFlags& f, const pki::ClusterPki
 }
 
 Result<std::string> client_authorities(const AuthenticationFlags& f, const pki::ClusterPki& pki) {
-  std::string out = pki.ca_bundle;
+  std::string out = pki.client_ca_bundle;
   if (!f.client_ca_file.empty()) {
     RD_TRY(std::string more, read_flag_file("--client-ca-file", f.client_ca_file));
     if (auto ok = pki::TrustBundle::from_pem(more); !ok)

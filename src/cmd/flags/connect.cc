@@ -24,6 +24,10 @@ void add_connect_flags(CLI::App& command, ConnectOptions& options) {
   command.add_option("--kubelet-client-certificate", options.kubelet_client_certificate,
                      "file of the certificate shown to kubelets (default: one of the cluster's authority)");
   command.add_option("--kubelet-client-key", options.kubelet_client_key, "file of its key");
+  command.add_option("--proxy-client-cert-file", options.proxy_client_cert_file,
+                     "file of the certificate by which aggregated API servers know this one (default: one of the "
+                     "cluster's front-proxy authority)");
+  command.add_option("--proxy-client-key-file", options.proxy_client_key_file, "file of its key");
   command
       .add_option("--kubelet-preferred-address-types", options.kubelet_preferred_address_types,
                   "types of a node's addresses, the one to take first in front")

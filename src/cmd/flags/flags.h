@@ -17,6 +17,9 @@ void add_audit_flags(CLI::App& command, AuditFlags& flags);
 
 void add_server_flags(CLI::App& command, ServerOptions& options);
 void add_tls_flags(CLI::App& command, ServerOptions& options);  // by add_server_flags()
+void add_signing_flags(CLI::App& command, SigningOptions& options);
+// What the flags give by files in place of what the server would make. BadRequest says which flags don't go together.
+Result<pki::Given> given_files(const ServerOptions& options);
 // A flag that takes Go's durations ("8760h", "90s"), of a second or more.
 void add_duration(CLI::App& command, const std::string& name, std::chrono::seconds& into, const std::string& help);
 void add_connect_flags(CLI::App& command, ConnectOptions& options);

@@ -36,6 +36,7 @@ void add_server_flags(CLI::App& command, ServerOptions& options) {
   add_authorization_flags(command, options.authorization);
   add_egress_flags(command, options.egress);
   add_tls_flags(command, options);
+  add_signing_flags(command, options.signing);
   add_connect_flags(command, options.connect);
   add_audit_flags(command, options.audit);
   command.add_option(

@@ -26,6 +26,9 @@ void add_tls_flags(CLI::App& command, ServerOptions& options) {
   command.add_option("--tls-cert-file", tls.cert_file,
                      "certificate of the secure port, with its chain (default: the server makes its own)");
   command.add_option("--tls-private-key-file", tls.private_key_file, "key of --tls-cert-file");
+  command.add_option("--root-ca-file", tls.root_ca_file,
+                     "authorities that clients know --tls-cert-file by; told to nodes, pods and kubeconfigs, besides "
+                     "the cluster's own");
   command
       .add_option("--tls-sni-cert-key", tls.sni_cert_keys,
                   "CERT,KEY or CERT,KEY:NAME,NAME: a certificate for clients that ask for a name; may be repeated")

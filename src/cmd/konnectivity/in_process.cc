@@ -51,7 +51,7 @@ class InProcess : public InProcessKonnectivity {
   }
 
   void replace(const pki::ClusterPki& pki) override {
-    boost::asio::post(loop_.executor(), [this, ca = pki.ca_bundle, own = pki.clients.at(kIdentity)] {
+    boost::asio::post(loop_.executor(), [this, ca = pki.root_bundle, own = pki.clients.at(kIdentity)] {
       if (!api_) return;
       Result<void> done = api_->replace_roots(ca);
       if (done) done = api_->replace_certificate(own.certificate_pem, own.private_key_pem);

@@ -28,6 +28,7 @@ std::map<std::string, std::string> cluster_info_data(const ClusterInfo& info, co
   }
   out["kubeconfig"] = std::move(kubeconfig);
   out["kubelet-ca.crt"] = info.kubelet_ca_bundle;
+  out["client-ca.crt"] = info.client_ca_bundle;
   return out;
 }
 

@@ -47,7 +47,10 @@ class Signer : public Controller {
       add_condition(csr, "Failed", "SignerValidationFailure", std::move(failure));
     } else {
       bool serving = signer == kServingSigner;
-      SigningAuthorities authorities = authorities_();
+      SigningAuthorities all = authorities_();
+      const pki::KeyPair& authority = serving                          ? all.kubelet_serving
+                                      : signer == kClientKubeletSigner ? all.kubelet_client
+                                                                       : all.client;
       pki::Template wanted;
       wanted.subject = request->subject;
       wanted.dns_names = request->dns_names;
@@ -58,9 +61,7 @@ class Signer : public Controller {
         std::chrono::seconds asked(*csr.spec.expirationSeconds);
         wanted.lifetime = std::min(duration_, std::max<std::chrono::seconds>(asked, kShortest));
       }
-      RD_CO_TRY(
-          csr.status.certificate.bytes,
-          pki::sign_request(serving ? authorities.kubelet_ca : authorities.client_ca, csr.spec.request.bytes, wanted));
+      RD_CO_TRY(csr.status.certificate.bytes, pki::sign_request(authority, csr.spec.request.bytes, wanted));
     }
     RD_CO_TRYV(co_await api_.update_status(std::move(csr)));
     co_return client::WorkQueue::Outcome{};

@@ -97,8 +97,13 @@ CertificateWish Rotation::wish(NodeCertificate which) const {
   return out;
 }
 
+const std::string& Rotation::bundle_of(NodeCertificate which) const {
+  if (which == NodeCertificate::Serving) return kubelet_ca_;
+  return client_ca_.empty() ? roots_ : client_ca_;
+}
+
 std::string Rotation::signer_of(NodeCertificate which) const {
-  return first_of(which == NodeCertificate::Client ? roots_ : kubelet_ca_);
+  return first_of(bundle_of(which));
 }
 
 bool Rotation::is_due(NodeCertificate which) const {
@@ -168,6 +173,8 @@ void Rotation::cluster_info_changed(const k8s::core::v1::ConfigMap& map) {
     return;
   }
   if (auto it = map.data.find("kubelet-ca.crt"); it != map.data.end()) kubelet_ca_ = it->second;
+  std::string callers = roots_ + "\n" + client_ca_;
+  if (auto it = map.data.find("client-ca.crt"); it != map.data.end()) client_ca_ = it->second;
   if (config->ca_pem != roots_) {
     roots_ = config->ca_pem;
     log_info("the cluster's authorities changed", {{"roots", hash_list(roots_)}});
@@ -177,12 +184,14 @@ void Rotation::cluster_info_changed(const k8s::core::v1::ConfigMap& map) {
     });
     users_.roots(roots_);
   }
+  // The API server itself, whose certificate is of a root, and whoever it takes for a client.
+  if (roots_ + "\n" + client_ca_ != callers) users_.callers(roots_ + "\n" + client_ca_);
   changed_.notify();
 }
 
 std::string Rotation::issuer_hash(NodeCertificate which) const {
   const Kept& k = kept(which);
-  std::string_view bundle = which == NodeCertificate::Client ? roots_ : kubelet_ca_;
+  std::string_view bundle = bundle_of(which);
   while (k.valid() && !bundle.empty()) {
     std::string one = first_of(bundle);
     if (pki::is_signed_by(k.pair.certificate_pem, one)) return hash_list(one);

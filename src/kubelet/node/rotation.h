@@ -35,6 +35,7 @@ class Rotation {
     std::function<void(const pki::KeyPair&)> client;   // a new client certificate
     std::function<void(const pki::KeyPair&)> serving;  // the first, or a new, serving certificate
     std::function<void(const std::string&)> roots;     // the authorities of the API server, PEM
+    std::function<void(const std::string&)> callers;   // of whoever calls the kubelet's API with a certificate, PEM
   };
   Rotation(client::Client& api, Options options, NodeIdentity identity, Users users);
   // Until cancelled. The node's object is there.
@@ -47,6 +48,7 @@ class Rotation {
   Task<void> report();
   CertificateWish wish(NodeCertificate which) const;
   bool is_due(NodeCertificate which) const;
+  const std::string& bundle_of(NodeCertificate which) const;
   // The authority of the cluster that signs now; empty while it is not known.
   std::string signer_of(NodeCertificate which) const;
   std::string issuer_hash(NodeCertificate which) const;
@@ -67,6 +69,7 @@ class Rotation {
   Users users_;
   std::string roots_;       // the authorities of the API server
   std::string kubelet_ca_;  // of kubelets' serving certificates
+  std::string client_ca_;   // of the API server's clients; empty: roots_ (a server that doesn't say)
   Kept client_, serving_;
   client::Informer<k8s::core::v1::ConfigMap> cluster_info_;
   Event changed_;  // of roots, or of a certificate
