@@ -67,9 +67,9 @@ def test_a_changed_authorization_file_is_taken_without_a_restart(tmp_path, peopl
 
 
 def test_what_does_not_go_together_stops_the_start(tmp_path):
-    wrong = put(tmp_path / "wrong", policy(user="jane") + "\nnothing\n")
+    right, wrong = put(tmp_path / "right", policy(user="jane")), put(tmp_path / "wrong", policy(user="jane") + "\nnothing\n")
     for flags, said in ((["--authorization-mode", "ABAC"], "needs --authorization-policy-file"),
-                        (["--authorization-mode", "RBAC", "--authorization-policy-file", wrong], "without mode ABAC"),
+                        (["--authorization-mode", "RBAC", "--authorization-policy-file", right], "without mode ABAC"),
                         (["--authorization-mode", "ABAC", "--authorization-policy-file", wrong], "line 2"),
                         (["--authorization-mode", "Webhook"], "needs --authorization-webhook-config-file"),
                         (["--authorization-mode", "RBAC,RBAC"], "is specified more than once"),

@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import threading
 import time
 
 import pytest
@@ -113,7 +114,6 @@ def test_a_plugin_that_is_not_there_at_the_start(plane):
     plane.stop()
     plane.plugin.stop()
     # What can't be read is waited for, a while; the plug-in may start after the server.
-    import threading
     later = threading.Timer(3, plane.plugin.start)
     later.start()
     plane.start(*plane.flags)
@@ -124,7 +124,7 @@ def test_a_plugin_that_is_not_there_at_the_start(plane):
     plane.plugin.keys = {}
     plane.plugin.rotate("key-3")
     said = plane.refuses(*plane.flags)
-    assert "k8s:enc:kms:v2:mine:" in said and "no key key-1" in said, said[-1000:]
+    assert "decrypting /registry/" in said and "kms plug-in mine: Decrypt: no key key-1" in said, said[-1000:]
 
 
 @pytest.mark.skipif("REDOUBT_KMS_ABSENCE" not in os.environ, reason="takes four minutes: the three that a seed lives, and a poll")
