@@ -2,24 +2,17 @@
 #include "egress/konnectivity/agent.h"
 
 #include <cstdlib>
-#include <future>
 
 #include "base/log.h"
-#include "base/random.h"
-#include "cmd/commands/commands.h"
 #include "cmd/konnectivity/health.h"
 #include "cmd/konnectivity/leases.h"
 #include "cmd/konnectivity/options.h"
-#include "net/http_server.h"
+#include "cmd/konnectivity/program.h"
 #include "pki/certificate.h"
 
 namespace redoubt::cmd {
 
 namespace {
-
-std::chrono::milliseconds to_ms(std::chrono::nanoseconds value) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(value);
-}
 
 // How a pod reaches the API server.
 Result<client::Config> in_cluster_config() {
@@ -39,16 +32,14 @@ Task<void> run_agent(std::shared_ptr<konnectivity::Agent> agent) {
   co_await agent->run();
 }
 
-class Program {
+class AgentProgram : public KonnectivityProgram {
  public:
-  explicit Program(KonnectivityAgentOptions options) : options_(std::move(options)) {}
+  explicit AgentProgram(KonnectivityAgentOptions options) : options_(std::move(options)) {}
 
-  Result<void> start() {
+ private:
+  Result<void> start() override {
     RD_TRYV(validate(options_));
-    if (options_.agent_id.empty()) {
-      const char* given = std::getenv("PROXY_AGENT_ID");
-      options_.agent_id = given != nullptr && *given != 0 ? given : random_uuid();
-    }
+    options_.agent_id = id_or_new(options_.agent_id, "PROXY_AGENT_ID");
     RD_TRYV(tls());  // a wrong file is told at once
     konnectivity::Agent::Options agent;
     agent.server = {options_.proxy_server_host, static_cast<uint16_t>(options_.proxy_server_port)};
@@ -73,7 +64,7 @@ class Program {
           options_.kubeconfig.empty() ? in_cluster_config() : client::load_kubeconfig(options_.kubeconfig);
       if (!config) return Error(config.error());
       config->user_agent = "redoubt/konnectivity-agent";
-      auto api = std::make_shared<client::Client>(loops_.executor(0), std::move(*config));
+      auto api = std::make_shared<client::Client>(executor(), std::move(*config));
       auto count = std::make_shared<std::optional<int>>();
       agent.lease_count = [count] { return *count; };
       on_loop([this, api, count] {
@@ -81,7 +72,7 @@ class Program {
         tasks_.spawn(count_server_leases(api, std::move(leases), count));
       });
     }
-    agent_ = konnectivity::Agent::make(loops_.executor(0), std::move(agent));
+    agent_ = konnectivity::Agent::make(executor(), std::move(agent));
     RD_TRYV(start_port(options_.admin_bind_address, options_.admin_server_port, make_metrics_handler()));
     auto not_ready = [agent = agent_] {
       return agent->ready() ? std::string()
@@ -95,21 +86,10 @@ class Program {
     return {};
   }
 
-  void stop() {
-    std::promise<void> done;
-    on_loop([this, &done] { end_.spawn(wind_up(*this, done)); });
-    done.get_future().wait();
-    loops_.stop();
-  }
-
- private:
-  void on_loop(std::function<void()> work) { boost::asio::post(loops_.executor(0), std::move(work)); }
-
-  static Task<void> wind_up(Program& self, std::promise<void>& done) {
-    co_await self.agent_->drain(to_ms(self.options_.drain_timeout));
-    co_await self.tasks_.join();
-    for (auto& http : self.servers_) co_await http->drain(std::chrono::milliseconds(0));
-    done.set_value();
+  Task<void> wind_up() override {
+    co_await agent_->drain(to_ms(options_.drain_timeout));
+    co_await tasks_.join();
+    for (auto& http : servers_) co_await http->drain(std::chrono::milliseconds(0));
   }
 
   Result<std::shared_ptr<net::TlsClientContext>> tls() const {
@@ -126,33 +106,14 @@ class Program {
     return net::TlsClientContext::make(std::move(tls));
   }
 
-  Result<void> start_port(const std::string& address, int port, net::Handler handler) {
-    net::HttpServerOptions http;
-    http.handler = std::move(handler);
-    http.address = address == "localhost" ? "127.0.0.1" : address;
-    http.port = static_cast<uint16_t>(port);
-    http.max_connections = 100;
-    RD_TRY(auto started, start_listening(loops_, std::move(http)));
-    servers_.push_back(std::move(started));
-    return {};
-  }
-
   KonnectivityAgentOptions options_;
-  net::LoopPool loops_{1, "konnectivity"};
-  Scope tasks_{loops_.executor(0), "konnectivity-agent"};
-  Scope end_{loops_.executor(0), "konnectivity-agent end"};
   std::shared_ptr<konnectivity::Agent> agent_;
-  std::vector<std::unique_ptr<net::HttpServer>> servers_;
 };
 
 }  // namespace
 
 Result<void> run_konnectivity_agent(KonnectivityAgentOptions options) {
-  Program program(std::move(options));
-  RD_TRYV(program.start());
-  wait_for_signal();
-  program.stop();
-  return {};
+  return AgentProgram(std::move(options)).run();
 }
 
 }  // namespace redoubt::cmd

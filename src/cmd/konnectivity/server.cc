@@ -2,28 +2,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <future>
-
 #include "base/log.h"
-#include "base/random.h"
-#include "cmd/commands/commands.h"
 #include "cmd/konnectivity/authorize.h"
 #include "cmd/konnectivity/health.h"
 #include "cmd/konnectivity/leases.h"
 #include "cmd/konnectivity/options.h"
-#include "net/http_server.h"
+#include "cmd/konnectivity/program.h"
 #include "pki/certificate.h"
 
 namespace redoubt::cmd {
 
 namespace {
-
-using std::chrono::milliseconds;
-
-milliseconds to_ms(std::chrono::nanoseconds value) {
-  return std::chrono::duration_cast<milliseconds>(value);
-}
 
 Result<std::shared_ptr<net::TlsServerContext>> server_tls(const KonnectivityServerOptions& options,
                                                           const std::string& cert, const std::string& key,
@@ -40,16 +29,14 @@ Result<std::shared_ptr<net::TlsServerContext>> server_tls(const KonnectivityServ
   return net::TlsServerContext::make(std::move(tls));
 }
 
-class Program {
+class ServerProgram : public KonnectivityProgram {
  public:
-  explicit Program(KonnectivityServerOptions options) : options_(std::move(options)) {}
+  explicit ServerProgram(KonnectivityServerOptions options) : options_(std::move(options)) {}
 
-  Result<void> start() {
+ private:
+  Result<void> start() override {
     RD_TRYV(validate(options_));
-    if (options_.server_id.empty()) {
-      const char* given = std::getenv("PROXY_SERVER_ID");
-      options_.server_id = given != nullptr && *given != 0 ? given : random_uuid();
-    }
+    options_.server_id = id_or_new(options_.server_id, "PROXY_SERVER_ID");
     konnectivity::Server::Options server;
     server.server_id = options_.server_id;
     server.server_count = options_.server_count;
@@ -60,13 +47,13 @@ class Program {
     if (!options_.kubeconfig.empty()) {
       RD_TRY(client::Config config, client::load_kubeconfig(options_.kubeconfig));
       config.user_agent = "redoubt/konnectivity-server";
-      api_ = std::make_shared<client::Client>(loops_.executor(0), std::move(config));
+      api_ = std::make_shared<client::Client>(executor(), std::move(config));
     }
     if (!options_.agent_namespace.empty()) {
       server.authorize_agent = authorize_by_token(api_, options_.agent_namespace, options_.agent_service_account,
                                                   options_.authentication_audience);
     }
-    server_ = konnectivity::Server::make(loops_.executor(0), std::move(server));
+    server_ = konnectivity::Server::make(executor(), std::move(server));
     RD_TRYV(start_frontend());
     RD_TRYV(start_agents());
     RD_TRYV(start_port(options_.admin_bind_address, options_.admin_port, make_metrics_handler()));
@@ -85,32 +72,17 @@ class Program {
     return {};
   }
 
-  void stop() {
-    std::promise<void> done;
-    on_loop([this, &done] { end_.spawn(wind_up(*this, done)); });
-    done.get_future().wait();
-    loops_.stop();
-    if (!options_.uds_name.empty()) ::unlink(options_.uds_name.c_str());
-  }
-
- private:
   LeaseOptions lease_options() const { return {options_.lease_namespace, options_.lease_label}; }
-  void on_loop(std::function<void()> work) { boost::asio::post(loops_.executor(0), std::move(work)); }
 
-  static Task<void> wind_up(Program& self, std::promise<void>& done) {
-    co_await self.tasks_.join();
-    if (self.options_.enable_lease_controller)
-      co_await delete_server_lease(self.api_, self.lease_options(), self.options_.server_id);
+  Task<void> wind_up() override {
+    co_await tasks_.join();
+    if (options_.enable_lease_controller) co_await delete_server_lease(api_, lease_options(), options_.server_id);
     // API servers first, then agents: what is under way may end by itself.
-    for (auto& http : self.servers_) co_await http->drain(to_ms(self.options_.graceful_shutdown_timeout));
-    co_await self.server_->scope().join();
-    done.set_value();
+    for (auto& http : servers_) co_await http->drain(to_ms(options_.graceful_shutdown_timeout));
+    co_await server_->scope().join();
   }
-
-  Result<void> start_server(net::HttpServerOptions http) {
-    RD_TRY(auto started, start_listening(loops_, std::move(http)));
-    servers_.push_back(std::move(started));
-    return {};
+  void stopped() override {
+    if (!options_.uds_name.empty()) ::unlink(options_.uds_name.c_str());
   }
 
   Result<void> start_frontend() {
@@ -146,34 +118,15 @@ class Program {
     return start_server(std::move(http));
   }
 
-  Result<void> start_port(const std::string& address, int port, net::Handler handler) {
-    net::HttpServerOptions http;
-    http.handler = std::move(handler);
-    http.address = address == "localhost" ? "127.0.0.1" : address;
-    http.port = static_cast<uint16_t>(port);
-    http.max_connections = 100;
-    RD_TRY(auto started, start_listening(loops_, std::move(http)));
-    servers_.push_back(std::move(started));
-    return {};
-  }
-
   KonnectivityServerOptions options_;
-  net::LoopPool loops_{1, "konnectivity"};
-  Scope tasks_{loops_.executor(0), "konnectivity-server"};
-  Scope end_{loops_.executor(0), "konnectivity-server end"};
   std::shared_ptr<client::Client> api_;
   std::shared_ptr<konnectivity::Server> server_;
-  std::vector<std::unique_ptr<net::HttpServer>> servers_;
 };
 
 }  // namespace
 
 Result<void> run_konnectivity_server(KonnectivityServerOptions options) {
-  Program program(std::move(options));
-  RD_TRYV(program.start());
-  wait_for_signal();
-  program.stop();
-  return {};
+  return ServerProgram(std::move(options)).run();
 }
 
 }  // namespace redoubt::cmd
