@@ -319,13 +319,29 @@ class SessionImpl : public Session, public std::enable_shared_from_this<SessionI
       std::string why = printable(ssh_get_error(ssh_.get()));
       end(why.empty() ? "connection reset by peer" : why);
     }
-    moved_.notify();
     if (!ended_) (write_pending() ? to_write_ : writable_).notify();
-    std::erase_if(orphans_, [this](ssh_channel channel) {
-      if (!ended_ && ssh_channel_open_forward(channel, "", 0, "127.0.0.1", 0) == SSH_AGAIN) return false;
+    if (!ended_ && std::exchange(seen_packets_, packets_.in_packets) == packets_.in_packets) return;
+    note_refusal();
+    moved_.notify();
+    bool look = ended_ || std::exchange(refusals_of_orphans_, refusals_) != refusals_;
+    std::erase_if(orphans_, [this, look](ssh_channel channel) {
+      if (!ended_ && !ssh_channel_is_open(channel) &&
+          (!look || ssh_channel_open_forward(channel, "", 0, "127.0.0.1", 0) == SSH_AGAIN))
+        return false;
       ssh_channel_free(channel);  // closes one that opened after its dial had given up
       return true;
     });
+  }
+
+  // Whether the last packets refused a channel. Which one it was only the text says, by a number that libssh keeps to
+  // itself: whoever is opening one then asks libssh. Not for every packet: with a thousand dials under way, each would
+  // cost a thousand questions.
+  void note_refusal() {
+    if (ended_ || ssh_get_error_code(ssh_.get()) != SSH_REQUEST_DENIED) return;
+    std::string_view text = ssh_get_error(ssh_.get());
+    if (text == refusal_text_) return;
+    refusal_text_ = text;
+    ++refusals_;
   }
 
   Task<void> write_loop() {
@@ -395,6 +411,9 @@ class SessionImpl : public Session, public std::enable_shared_from_this<SessionI
   size_t streams_ = 0, opening_ = 0;
   uint64_t sent_ = 0, received_ = 0;
   ssh_counter_struct packets_{};
+  uint64_t seen_packets_ = 0;
+  uint64_t refusals_ = 0, refusals_of_orphans_ = 0;  // of channels, so far; and when orphans were last looked at
+  std::string refusal_text_;
   std::chrono::microseconds round_trip_{0};
   bool ended_ = false, retired_ = false;
   std::string ended_because_;
@@ -486,7 +505,7 @@ class ChannelStream : public net::PieceStream {
 Task<Result<net::StreamPtr>> SessionImpl::open(net::Address target, std::chrono::milliseconds timeout) {
   auto self = shared_from_this();
   if (!usable()) co_return broken();
-  if (streams_ + opening_ >= kMaxChannels)
+  if (streams_ + opening_ + orphans_.size() >= kMaxChannels)
     co_return too_many_requests(fmt::format("the SSH connection to {} has {} streams; no more are taken",
                                             options_.address.to_string(), streams_),
                                 1);
@@ -506,6 +525,7 @@ Task<Result<net::StreamPtr>> SessionImpl::open(net::Address target, std::chrono:
   int rc = SSH_AGAIN;
   while (true) {
     rc = ssh_channel_open_forward(opening.handle, target.host.c_str(), target.port, "127.0.0.1", 0);
+    uint64_t refusals = refusals_;
     // Before anything else is taken in, which may hold its data already.
     std::string why = rc == SSH_ERROR ? printable(ssh_get_error(ssh_.get())) : "";
     if (rc != SSH_AGAIN) {
@@ -532,12 +552,14 @@ Task<Result<net::StreamPtr>> SessionImpl::open(net::Address target, std::chrono:
       co_return out;
     }
     after();
-    if (ended_) co_return broken();
-    auto left = end - Clock::now();
-    if (left <= std::chrono::nanoseconds(0))
-      co_return service_unavailable(
-          fmt::format("dial tcp {} by SSH to {}: i/o timeout", target.to_string(), options_.address.to_string()));
-    co_await moved_.wait_for(left);
+    do {
+      if (ended_) co_return broken();
+      auto left = end - Clock::now();
+      if (left <= std::chrono::nanoseconds(0))
+        co_return service_unavailable(
+            fmt::format("dial tcp {} by SSH to {}: i/o timeout", target.to_string(), options_.address.to_string()));
+      co_await moved_.wait_for(left);
+    } while (!ssh_channel_is_open(opening.handle) && refusals_ == refusals);
   }
 }
 
