@@ -36,14 +36,17 @@ size_t resident_bytes() {
 }  // namespace
 
 Task<void> return_memory() {
-  size_t trimmed_at = resident_bytes();
+  size_t trimmed_at = resident_bytes(), used_then = ::mallinfo2().uordblks;
   while (true) {
     co_await sleep_for(kEvery);
     size_t resident = resident_bytes();
     trimmed_at = std::min(trimmed_at, resident);
-    if (resident < trimmed_at + kWorthBytes) continue;
+    // What was in use when it was last looked at, and is free now, is not seen in what is resident.
+    bool freed = ::mallinfo2().uordblks + kWorthBytes < used_then;
+    if (resident < trimmed_at + kWorthBytes && !freed) continue;
     co_await run_blocking([] { return ::malloc_trim(0); });
     trimmed_at = resident_bytes();
+    used_then = ::mallinfo2().uordblks;
   }
 }
 
