@@ -1,6 +1,8 @@
 // The reverse tunnel measured: a client with TLS -> the server's port -> the tunnel -> an agent -> a plain TCP target,
-// each a process of its own, as upstream's konnectivity is measured with its HTTP CONNECT front.
-//   bench_tunnel [--quick]       prints a table and, as its last line, JSON
+// each a process of its own. Where REDOUBT_BENCH_PROXY_SERVER and REDOUBT_BENCH_PROXY_AGENT name upstream's
+// konnectivity programs, they are measured in the same run, by their HTTP CONNECT front, with the same client and
+// target.
+//   bench_tunnel [--quick]       prints a table and, as its last lines, JSON
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +13,8 @@
 #include <boost/asio/write.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "base/log.h"
@@ -32,7 +36,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr uint16_t kFrontPort = 46443, kTargetPort = 46080;
+constexpr uint16_t kFrontPort = 46443, kUpstreamFrontPort = 46444, kTargetPort = 46080;
 constexpr const char* kNode = "bench";
 // The target is dialled at an address that the agent takes for the node's own; it turns it into loopback.
 constexpr const char* kNodeAddress = "192.0.2.10";
@@ -182,12 +186,62 @@ Task<void> target_connection(net::StreamPtr stream) {
   while (true) pause();
 }
 
+// ---- upstream's programs ----
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+[[noreturn]] void run_program(std::vector<std::string> args) {
+  std::freopen("/dev/null", "w", stderr);
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  argv.push_back(nullptr);
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
+}
+
+std::vector<std::string> upstream_server(const char* program, const std::string& d) {
+  return {program,
+          "--mode=http-connect",
+          "--server-port=" + std::to_string(kUpstreamFrontPort),
+          "--server-cert=" + d + "/server.crt",
+          "--server-key=" + d + "/server.key",
+          "--server-ca-cert=" + d + "/ca.crt",
+          "--cluster-cert=" + d + "/server.crt",
+          "--cluster-key=" + d + "/server.key",
+          "--cluster-ca-cert=" + d + "/ca.crt",
+          "--agent-port=46091",
+          "--admin-port=46095",
+          "--health-port=46092"};
+}
+
+std::vector<std::string> upstream_agent(const char* program, const std::string& d) {
+  return {program,
+          "--ca-cert=" + d + "/ca.crt",
+          "--agent-cert=" + d + "/node.crt",
+          "--agent-key=" + d + "/node.key",
+          "--proxy-server-host=127.0.0.1",
+          "--proxy-server-port=46091",
+          "--admin-server-port=46094",
+          "--health-server-port=46093"};
+}
+
 // ---- the client ----
 
+// What is measured: where its front is, and its processes.
+struct Front {
+  const char* name;
+  uint16_t port;
+  std::string target;  // of the CONNECT
+  pid_t server, agent;
+};
+Front front;
+
 Task<Result<net::StreamPtr>> open(const std::shared_ptr<net::TlsClientContext>& tls) {
-  RD_CO_TRY(auto raw, co_await net::tcp_connect({"127.0.0.1", kFrontPort}, 5s));
+  RD_CO_TRY(auto raw, co_await net::tcp_connect({"127.0.0.1", front.port}, 5s));
   RD_CO_TRY(auto stream, co_await net::tls_connect(std::move(raw), tls, "127.0.0.1", true));
-  co_return co_await net::http_connect(std::move(stream.stream), "target:1", "", 10s);
+  co_return co_await net::http_connect(std::move(stream.stream), front.target, "", 10s);
 }
 
 Task<Result<void>> send_text(net::Stream& stream, std::string text) {
@@ -267,27 +321,13 @@ void client(std::function<Task<void>(Scope&)> work) {
   });
 }
 
-}  // namespace
+struct Figures {
+  double one_mb_s = 0, one_cpu = 0, many_mb_s = 0, many_cpu = 0;
+  std::vector<double> alone, beside;
+};
 
-int main(int argc, char** argv) {
-  bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
-  signal(SIGPIPE, SIG_IGN);
-  set_log_level(LogLevel::Error);
-  rlimit files{65536, 65536};
-  setrlimit(RLIMIT_NOFILE, &files);
-  Identity identity = make_identity();
-  std::vector<pid_t> children;
-  auto spawn = [&](auto run) {
-    pid_t pid = fork();
-    if (pid == 0) run();
-    children.push_back(pid);
-    return pid;
-  };
-  pid_t server = spawn([&] { serve(identity); });
-  spawn([&] { run_target(); });
-  pid_t agent = spawn([&] { run_agent(identity); });
-  auto tls = client_tls(identity);
-  auto cpu = [&] { return cpu_seconds(server) + cpu_seconds(agent); };
+Figures measure(std::shared_ptr<net::TlsClientContext> tls, bool quick) {
+  auto cpu = [] { return cpu_seconds(front.server) + cpu_seconds(front.agent); };
 
   // The tunnel is up once a stream opens.
   client([&](Scope&) -> Task<void> {
@@ -314,7 +354,8 @@ int main(int argc, char** argv) {
     double gigabytes = static_cast<double>(*total) / 1e9;
     return Bulk{gigabytes * 1000 / seconds, (cpu() - cpu_before) / gigabytes};
   };
-  uint64_t size = quick ? 200'000'000 : 4'000'000'000;
+  // Upstream is slower: less of it takes as long.
+  uint64_t size = quick ? 200'000'000 : front.port == kFrontPort ? 4'000'000'000 : 1'000'000'000;
   bulk(1, size / 10);
   Bulk one = bulk(1, size), many = bulk(64, size);
   std::printf("%-42s %8.0f MB/s %6.2f CPU-s/GB (server + agent)\n", "one stream", one.mb_per_s, one.cpu_per_gb);
@@ -351,7 +392,15 @@ int main(int argc, char** argv) {
               percentile(alone, 0.99));
   std::printf("%-42s p50 %6.2f ms  p99 %6.2f ms\n", "the same beside a bulk stream", percentile(beside, 0.5),
               percentile(beside, 0.99));
+  return {one.mb_per_s, one.cpu_per_gb, many.mb_per_s, many.cpu_per_gb, std::move(alone), std::move(beside)};
+}
 
+struct Memory {
+  double server_kb = 0, agent_kb = 0;  // each stream
+};
+
+Memory measure_memory(std::shared_ptr<net::TlsClientContext> tls, bool quick) {
+  pid_t server = front.server, agent = front.agent;
   int idle = quick ? 500 : 10'000;
   double server_before = resident_kb(server), agent_before = resident_kb(agent);
   client([&](Scope&) -> Task<void> {
@@ -371,12 +420,63 @@ int main(int argc, char** argv) {
               agent_each, idle);
   std::printf("%-42s server %4.1f MB, agent %4.1f MB\n", "resident, with them", resident_kb(server) / 1024,
               resident_kb(agent) / 1024);
+  return {server_each, agent_each};
+}
+
+void print_json(const Figures& f, const Memory& memory) {
   std::printf(
-      R"({"bench":"tunnel","one_mb_s":%.0f,"one_cpu_s_gb":%.2f,"many_mb_s":%.0f,"many_cpu_s_gb":%.2f,"p50_ms":%.3f,"p99_ms":%.3f,)"
-      R"("beside_p50_ms":%.3f,"beside_p99_ms":%.3f,"server_kb_stream":%.2f,"agent_kb_stream":%.2f})"
+      R"({"bench":"tunnel","what":"%s","one_mb_s":%.0f,"one_cpu_s_gb":%.2f,"many_mb_s":%.0f,"many_cpu_s_gb":%.2f,)"
+      R"("p50_ms":%.3f,"p99_ms":%.3f,"beside_p50_ms":%.3f,"beside_p99_ms":%.3f,)"
+      R"("server_kb_stream":%.2f,"agent_kb_stream":%.2f})"
       "\n",
-      one.mb_per_s, one.cpu_per_gb, many.mb_per_s, many.cpu_per_gb, percentile(alone, 0.5), percentile(alone, 0.99),
-      percentile(beside, 0.5), percentile(beside, 0.99), server_each, agent_each);
+      front.name, f.one_mb_s, f.one_cpu, f.many_mb_s, f.many_cpu, percentile(f.alone, 0.5), percentile(f.alone, 0.99),
+      percentile(f.beside, 0.5), percentile(f.beside, 0.99), memory.server_kb, memory.agent_kb);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
+  signal(SIGPIPE, SIG_IGN);
+  set_log_level(LogLevel::Error);
+  rlimit files{65536, 65536};
+  setrlimit(RLIMIT_NOFILE, &files);
+  Identity identity = make_identity();
+  std::vector<pid_t> children;
+  auto spawn = [&](auto run) {
+    std::fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) run();
+    children.push_back(pid);
+    return pid;
+  };
+  spawn([&] { run_target(); });
+  auto tls = client_tls(identity);
+  front = {"redoubt", kFrontPort, "target:1", spawn([&] { serve(identity); }), spawn([&] { run_agent(identity); })};
+  Figures figures = measure(tls, quick);
+  Memory memory = measure_memory(tls, quick);
+  print_json(figures, memory);
+  const char *server = std::getenv("REDOUBT_BENCH_PROXY_SERVER"), *agent = std::getenv("REDOUBT_BENCH_PROXY_AGENT");
+  if (server != nullptr && agent != nullptr) {
+    char folder[] = "/tmp/bench-tunnel-XXXXXX";
+    if (mkdtemp(folder) == nullptr) return 1;
+    std::string d = folder;
+    write_file(d + "/ca.crt", identity.ca.certificate_pem);
+    write_file(d + "/server.crt", identity.server.certificate_pem);
+    write_file(d + "/server.key", identity.server.private_key_pem);
+    write_file(d + "/node.crt", identity.node.certificate_pem);
+    write_file(d + "/node.key", identity.node.private_key_pem);
+    // Ours is idle from here on.
+    front = {"upstream", kUpstreamFrontPort, fmt::format("127.0.0.1:{}", kTargetPort),
+             spawn([&] { run_program(upstream_server(server, d)); }),
+             spawn([&] { run_program(upstream_agent(agent, d)); })};
+    std::printf("upstream's konnectivity:\n");
+    figures = measure(tls, quick);
+    std::printf("%-42s server %4.1f MB, agent %4.1f MB\n", "resident", resident_kb(front.server) / 1024,
+                resident_kb(front.agent) / 1024);
+    print_json(figures, {});
+    std::filesystem::remove_all(d);
+  }
   for (pid_t pid : children) kill(pid, SIGKILL);
   for (pid_t pid : children) waitpid(pid, nullptr, 0);
 }
