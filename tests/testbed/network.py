@@ -123,6 +123,15 @@ class Host:
         connection.connect((address, port))
         return connection
 
+    def connections(self, port):
+        """TCP connections of this host that are up and have that port at one end: [(own port, peer's port), ...]."""
+        out = []
+        for line in self.run("ss", "-Htn", "state", "established").splitlines():
+            own, peer = (int(part.rpartition(":")[2]) for part in line.split()[2:4])
+            if port in (own, peer):
+                out.append((own, peer))
+        return out
+
     def listening(self):
         """Addresses that TCP sockets of this host listen on: [("127.0.0.1", 10250), ...]."""
         out = []
@@ -210,6 +219,7 @@ class Network:
         self.router = f"{self.prefix}-router"
         self.hosts = {}
         self.processes = []
+        self.silences = 0
         sh("ip", "netns", "add", self.router)
         sh("ip", "-n", self.router, "link", "set", "lo", "up")
         self.in_router("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
@@ -267,6 +277,20 @@ class Network:
 
     def heal(self, host):
         self.in_router("nft", "delete", "table", "ip", f"cut_{host.name}", check=False)
+
+    def silence(self, host, connections, both_ways):
+        """Of these connections of the host (own port, peer's port) nothing from it gets through any more, and if `both_ways` nothing to it;
+        others do. Returns what unsilence() takes."""
+        self.silences += 1
+        name = f"silence_{host.name}_{self.silences}"
+        rules = [f"ip saddr {host.ip} tcp sport {own} tcp dport {peer} drop;" for own, peer in connections]
+        if both_ways:
+            rules += [f"ip daddr {host.ip} tcp dport {own} tcp sport {peer} drop;" for own, peer in connections]
+        self.nft(f"table ip {name} {{\n chain both {{\n type filter hook forward priority -10; {' '.join(rules)}\n }}\n}}")
+        return name
+
+    def unsilence(self, name):
+        self.in_router("nft", "delete", "table", "ip", name, check=False)
 
     def lose(self, host, percent):
         """That share of the packets to and from the host is lost. 0 ends it."""

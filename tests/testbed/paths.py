@@ -1,9 +1,11 @@
 """What every kind of tunnel must carry, and what nobody may see of it: the same suite for each of them."""
+import json
 import secrets
 import subprocess
 import time
 
 from network import wait
+from testbed import binary
 
 SERVE = "mkdir -p /tmp/w && echo {marker} > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"
 
@@ -75,8 +77,11 @@ def no_plaintext(bed, node, marker, secrets_of_the_way=(), name="web"):
         assert not capture.contains(secret), f"{secret!r} crossed the network in the clear"
 
 
-def works(bed, marker, name="web"):
-    got = bed.kubectl("exec", name, "--request-timeout=10s", "--", "cat", "/tmp/w/index.html", check=False, timeout=30)
+def works(bed, marker, name="web", timeout=30):
+    try:
+        got = bed.kubectl("exec", name, "--request-timeout=10s", "--", "cat", "/tmp/w/index.html", check=False, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return False
     return got.stdout.strip() == marker
 
 
@@ -85,6 +90,31 @@ def recovery(bed, marker, what, began, seconds=60, name="web"):
     took = time.monotonic() - began
     print(f"\nrecovered {took:.1f} s after: {what}")
     return took
+
+
+def the_tunnel_is_seen(bed, node, kind, name="web"):
+    """`redoubt paths` and the metrics show it: peer, since, streams, bytes, round trip."""
+    open_one = bed.popen_kubectl("exec", name, "--", "sh", "-c", "echo x; sleep 1000", stdout=subprocess.PIPE, text=True)
+    try:
+        assert open_one.stdout.readline().strip() == "x"
+
+        def seen():
+            report = bed.control_plane.run(binary(), "paths", "--kubeconfig", bed.kubeconfig, "--data-dir", bed.data, "-o", "json", "--fail-on", "open")
+            rows = [t for p in json.loads(report)["paths"] if p["path"] == f"tunnel-{kind}" and p.get("node") == node for t in p.get("tunnels", [])]
+            return [t for t in rows if t["up"] and t["streams"] > 0 and t["bytesToNode"] > 0 and t["bytesFromNode"] > 0 and
+                    t.get("roundTripMicroseconds", 0) > 0]
+        tunnel, = wait(seen, 20, "redoubt paths to see the tunnel")
+        assert tunnel["kind"] == kind and tunnel["since"] and tunnel["identity"]
+        assert tunnel["peer"].rpartition(":")[0] in (bed.nodes[node].host.ip, bed.nodes[node].host.network.hosts["cp"].gateway), tunnel
+        assert bed.metric("redoubt_tunnel_info", kind=kind, node=node, peer=tunnel["peer"]) == 1
+        assert bed.metric("redoubt_tunnel_streams", kind=kind, node=node) > 0
+        assert bed.metric("redoubt_tunnel_bytes_total", kind=kind, node=node, direction="from_node") > 0
+        assert 0 < bed.metric("redoubt_tunnel_round_trip_seconds", kind=kind, node=node) < 10
+        assert 0 <= time.time() - bed.metric("redoubt_tunnel_start_time_seconds", kind=kind, node=node) < 3600
+        print(f"\nseen: {tunnel}")
+    finally:
+        open_one.kill()
+        open_one.communicate()
 
 
 def resident(pid):

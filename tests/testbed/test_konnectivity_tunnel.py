@@ -1,12 +1,13 @@
 """The path tunnel-konnectivity on the test network: the server in the API server's process, an agent on the node behind NAT, which shows the
 node's own certificate."""
-import subprocess
 import time
 
 import pytest
 
+from faults import FULL_RUN, a_bad_link_is_slow_and_no_more, a_cut_link_leaves_no_stream_hanging
+from faults import dials_into_a_black_hole_hold_up_nothing, half_open_connections_are_noticed, webhooks_in_the_cluster_are_asked
 from network import sh, wait
-from paths import a_stopped_reader_holds_up_nothing, every_path_works, new_marker, no_plaintext, recovery, web_pod, works
+from paths import a_stopped_reader_holds_up_nothing, every_path_works, new_marker, no_plaintext, recovery, the_tunnel_is_seen, web_pod, works
 from testbed import binary
 
 CREDENTIAL = "kubelet-client-current.pem"  # certificate and key, as the kubelet keeps them
@@ -73,6 +74,14 @@ def test_a_node_behind_nat_serves_every_path(bed, edge, web, marker):
 
 def test_the_attackers_capture_holds_no_plaintext(bed, edge, web, marker):
     no_plaintext(bed, "edge", marker, ("agentID", "konnectivity-agent"))
+
+
+def test_paths_and_metrics_see_the_tunnel(bed, edge, web):
+    the_tunnel_is_seen(bed, "edge", "konnectivity")
+
+
+def test_webhooks_in_the_cluster_are_asked(bed, edge, web):
+    webhooks_in_the_cluster_are_asked(bed, "edge", "konnectivity")
 
 
 @pytest.mark.parametrize("claim", [{"agent_id": "edge"}, {"flags": ["--agent-identifiers=host=edge"]}, {"flags": ["--agent-identifiers=ipv4=10.77.2.2"]},
@@ -146,6 +155,24 @@ def test_server_killed(bed, edge, web, marker):
     began = time.monotonic()
     bed.start_server()
     recovery(bed, marker, "the server was killed and started again", began)
+
+
+def test_link_cut_leaves_no_stream_hanging(bed, edge, web, marker):
+    a_cut_link_leaves_no_stream_hanging(bed, edge.host, marker)
+
+
+def test_half_open_connections_are_noticed(bed, edge, web, marker):
+    half_open_connections_are_noticed(bed, edge.host, marker, lambda: edge.host.connections(8132), edge.konnectivity.process.kill,
+                                      edge.konnectivity.start)
+
+
+def test_loss_and_delay(bed, edge, web, marker):
+    a_bad_link_is_slow_and_no_more(bed, edge.host, marker)
+
+
+if FULL_RUN:
+    def test_dials_into_a_black_hole_hold_up_nothing(bed, edge, web, marker):
+        dials_into_a_black_hole_hold_up_nothing(bed, "edge", marker, bed.server.pid, edge.konnectivity.process.pid)
 
 
 def test_a_reader_that_stops_holds_up_nothing(bed, edge, web, marker):

@@ -2,16 +2,16 @@
 the middle sees and gets nothing."""
 import http.client
 import json
-import secrets
 import ssl
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from faults import FULL_RUN, a_bad_link_is_slow_and_no_more, a_cut_link_leaves_no_stream_hanging
+from faults import dials_into_a_black_hole_hold_up_nothing, half_open_connections_are_noticed, webhooks_in_the_cluster_are_asked
 from network import sh, wait
-from paths import a_stopped_reader_holds_up_nothing, every_path_works, new_marker, no_plaintext, recovery, web_pod, works
+from paths import a_stopped_reader_holds_up_nothing, every_path_works, new_marker, no_plaintext, recovery, the_tunnel_is_seen, web_pod, works
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,14 @@ def test_a_node_behind_nat_serves_every_path(bed, web, marker):
 
 def test_the_attackers_capture_holds_no_plaintext(bed, web, marker):
     no_plaintext(bed, "edge", marker, ("redoubt-tunnel", "CONNECT"))
+
+
+def test_paths_and_metrics_see_the_tunnel(bed, web):
+    the_tunnel_is_seen(bed, "edge", "reverse")
+
+
+def test_webhooks_in_the_cluster_are_asked(bed, web):
+    webhooks_in_the_cluster_are_asked(bed, "edge", "reverse")
 
 
 # ---- what a node's certificate is good for ----
@@ -151,31 +159,21 @@ def test_server_killed(bed, nat_node, web, marker):
 
 
 def test_link_cut_leaves_no_stream_hanging(bed, nat_node, web, marker):
-    follow = bed.popen_kubectl("exec", "web", "--", "sh", "-c", "while true; do echo x; sleep 0.2; done", stdout=subprocess.PIPE, text=True)
-    assert follow.stdout.readline().strip() == "x"
-    bed.network.cut(nat_node.host)
-    cut = time.monotonic()
-    follow.communicate(timeout=40)
-    print(f"\nthe stream ended {time.monotonic() - cut:.1f} s after the link was cut")
-    time.sleep(max(0, 20 - (time.monotonic() - cut)))
-    bed.network.heal(nat_node.host)
-    recovery(bed, marker, "a link that was cut for 20 s", time.monotonic())
+    a_cut_link_leaves_no_stream_hanging(bed, nat_node.host, marker)
+
+
+def test_half_open_connections_are_noticed(bed, nat_node, web, marker):
+    half_open_connections_are_noticed(bed, nat_node.host, marker, lambda: nat_node.host.connections(6443), nat_node.agent.kill,
+                                      lambda: nat_node.start(wait_ready=False))
 
 
 def test_loss_and_delay(bed, nat_node, web, marker):
-    bed.network.lose(nat_node.host, 10)
-    try:
-        began = time.monotonic()
-        recovery(bed, marker, "10 % loss began", began, 90)
-    finally:
-        bed.network.lose(nat_node.host, 0)
-    bed.network.delay(nat_node.host, 200)
-    try:
-        began = time.monotonic()
-        assert works(bed, marker)
-        print(f"exec took {time.monotonic() - began:.1f} s with 200 ms more on the way")
-    finally:
-        bed.network.delay(nat_node.host, 0)
+    a_bad_link_is_slow_and_no_more(bed, nat_node.host, marker)
+
+
+if FULL_RUN:
+    def test_dials_into_a_black_hole_hold_up_nothing(bed, nat_node, web, marker):
+        dials_into_a_black_hole_hold_up_nothing(bed, "edge", marker, bed.server.pid, nat_node.agent.pid)
 
 
 def test_a_reader_that_stops_holds_up_nothing(bed, nat_node, web, marker):

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
+from faults import FULL_RUN, a_bad_link_is_slow_and_no_more, a_cut_link_leaves_no_stream_hanging
+from faults import dials_into_a_black_hole_hold_up_nothing, half_open_connections_are_noticed, webhooks_in_the_cluster_are_asked
 from network import sh, wait
-from paths import a_stopped_reader_holds_up_nothing, every_path_works, new_marker, no_plaintext, recovery, web_pod, works
+from paths import a_stopped_reader_holds_up_nothing, every_path_works, new_marker, no_plaintext, recovery, the_tunnel_is_seen, web_pod, works
 
 # The second host of the network: its address is known before it is there.
 N1_ADDRESS = "10.77.2.2"
@@ -99,6 +101,14 @@ def test_the_attackers_capture_holds_no_plaintext(bed, web, marker):
     no_plaintext(bed, "n1", marker)
 
 
+def test_paths_and_metrics_see_the_tunnel(bed, web):
+    the_tunnel_is_seen(bed, "n1", "ssh")
+
+
+def test_webhooks_in_the_cluster_are_asked(bed, web):
+    webhooks_in_the_cluster_are_asked(bed, "n1", "ssh")
+
+
 def test_a_node_that_the_file_does_not_name_is_known_by_the_key_its_node_publishes(bed, n2):
     other = new_marker()
     web_pod(bed, "n2", other, "web2")
@@ -149,14 +159,20 @@ def test_sshd_killed(bed, n1, web, marker):
 
 
 def test_link_cut_leaves_no_stream_hanging(bed, n1, web, marker):
-    follow = bed.popen_kubectl("exec", "web", "--", "sh", "-c", "while true; do echo x; sleep 0.2; done", stdout=subprocess.PIPE, text=True)
-    assert follow.stdout.readline().strip() == "x"
-    bed.network.cut(n1.host)
-    cut = time.monotonic()
-    follow.communicate(timeout=40)
-    print(f"\nthe stream ended {time.monotonic() - cut:.1f} s after the link was cut")
-    bed.network.heal(n1.host)
-    recovery(bed, marker, "a link that was cut", time.monotonic())
+    a_cut_link_leaves_no_stream_hanging(bed, n1.host, marker)
+
+
+def test_half_open_connections_are_noticed(bed, n1, web, marker):
+    half_open_connections_are_noticed(bed, n1.host, marker, lambda: n1.host.connections(22), n1.sshd.kill, n1.sshd.start)
+
+
+def test_loss_and_delay(bed, n1, web, marker):
+    a_bad_link_is_slow_and_no_more(bed, n1.host, marker)
+
+
+if FULL_RUN:
+    def test_dials_into_a_black_hole_hold_up_nothing(bed, n1, web, marker):
+        dials_into_a_black_hole_hold_up_nothing(bed, "n1", marker, bed.server.pid)
 
 
 def test_a_reader_that_stops_holds_up_nothing(bed, n1, web, marker):

@@ -167,10 +167,13 @@ class Testbed:
         path = '{.status.conditions[?(@.type=="Ready")].status}'
         wait(lambda: self.kubectl("get", "node", name, "-o", f"jsonpath={path}", check=False).stdout == "True", seconds, f"node {name} Ready")
 
-    def pod(self, name, command, node, ports=(), **spec):
-        """Runs a busybox pod on a node and waits until it is Ready."""
+    def pod(self, name, command, node, ports=(), mounts=None, **spec):
+        """Runs a busybox pod on a node and waits until it is Ready. `mounts`: paths in the pod, and whose they are on the node, read-only."""
         container = {"name": "c", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", command],
                      "ports": [{"containerPort": p} for p in ports]}
+        if mounts:
+            container["volumeMounts"] = [{"name": f"m{i}", "mountPath": path, "readOnly": True} for i, path in enumerate(mounts)]
+            spec["volumes"] = [{"name": f"m{i}", "hostPath": {"path": path}} for i, path in enumerate(mounts.values())]
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
                     "spec": {"nodeName": node, "terminationGracePeriodSeconds": 1, "containers": [container], **spec}})
         self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s", timeout=90)
