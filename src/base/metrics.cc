@@ -7,6 +7,8 @@
 #include <mutex>
 #include <variant>
 
+#include "base/metric_source.h"
+
 namespace redoubt {
 namespace {
 
@@ -109,11 +111,58 @@ Histogram& histogram(std::string_view name, std::string_view help, std::vector<d
                                  [&] { return std::make_unique<Histogram>(std::move(upper_bounds)); });
 }
 
+namespace {
+
+struct Sources {
+  std::mutex mutex;  // held while they are asked
+  std::vector<const MetricSource::Collect*> all;
+};
+
+Sources& sources() {
+  static auto* instance = new Sources;
+  return *instance;
+}
+
+// What the sources have now, as text by family.
+std::map<std::string, std::string> render_sources() {
+  std::map<std::string, std::string> out;
+  Sources& s = sources();
+  std::lock_guard lock(s.mutex);
+  for (const MetricSource::Collect* collect : s.all) {
+    for (const MetricFamily& family : (*collect)()) {
+      std::map<std::string, double> series;
+      for (const MetricSample& sample : family.samples) series[render_labels(sample.labels)] = sample.value;
+      std::string& text = out[family.name];
+      if (text.empty())
+        text = fmt::format("# HELP {} {}\n# TYPE {} {}\n", family.name, family.help, family.name, family.type);
+      for (const auto& [labels, value] : series) text += fmt::format("{}{} {}\n", family.name, labels, value);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+MetricSource::MetricSource(Collect collect) : collect_(std::move(collect)) {
+  Sources& s = sources();
+  std::lock_guard lock(s.mutex);
+  s.all.push_back(&collect_);
+}
+
+MetricSource::~MetricSource() {
+  Sources& s = sources();
+  std::lock_guard lock(s.mutex);
+  std::erase(s.all, &collect_);
+}
+
 std::string render_metrics() {
+  std::map<std::string, std::string> sourced = render_sources();
   Registry& all = registry();
   std::lock_guard lock(all.mutex);
   std::string out;
+  auto next = sourced.begin();
   for (const auto& [name, family] : all.families) {
+    for (; next != sourced.end() && next->first < name; ++next) out += next->second;
     out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, family.help, name, family.type);
     for (const auto& [labels, metric] : family.series) {
       if (const auto* c = std::get_if<std::unique_ptr<Counter>>(&metric)) {
@@ -125,6 +174,7 @@ std::string render_metrics() {
       }
     }
   }
+  for (; next != sourced.end(); ++next) out += next->second;
   return out;
 }
 

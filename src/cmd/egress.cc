@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "egress/konnectivity/dialer.h"
 #include "egress/selector.h"
+#include "egress/tunnel_metrics.h"
 #include "pki/certificate.h"
 #include "schema/k8s/core_v1.h"
 #include "schema/typed.h"
@@ -44,7 +45,22 @@ Result<void> add_ssh(const EgressOptions& options, const store::Store& store, Eg
   return {};
 }
 
+std::vector<egress::TunnelInfo> all_of(const egress::reverse::TunnelServer& reverse, const egress::ssh::SshTunnels* ssh,
+                                       const InProcessKonnectivity* konnectivity) {
+  std::vector<egress::TunnelInfo> out = reverse.list();
+  auto add = [&out](std::vector<egress::TunnelInfo> more) {
+    out.insert(out.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  if (ssh != nullptr) add(ssh->list());
+  if (konnectivity != nullptr) add(konnectivity->list());
+  return out;
+}
+
 }  // namespace
+
+std::vector<egress::TunnelInfo> Egress::list() const {
+  return all_of(*reverse, ssh.get(), konnectivity.get());
+}
 
 Result<Egress> make_egress(const EgressOptions& options, const store::Store& store, AgentTrust konnectivity) {
   Egress out;
@@ -93,6 +109,10 @@ Result<Egress> make_egress(const EgressOptions& options, const store::Store& sto
     selector.configuration = std::move(*configuration);
   }
   RD_TRY(out.dialer, egress::make_selector(std::move(selector)));
+  out.metrics = std::make_unique<MetricSource>(
+      [reverse = out.reverse.get(), tunnels = out.ssh.get(), konnectivity = out.konnectivity.get()] {
+        return egress::tunnel_metrics(all_of(*reverse, tunnels, konnectivity));
+      });
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apiserver/node_tunnel.h"
+#include "base/metric_source.h"
 #include "cmd/konnectivity/in_process.h"
 #include "cmd/server.h"
 #include "cmd/tunnel_loop.h"
@@ -23,6 +24,10 @@ struct Egress {
   std::unique_ptr<apiserver::TunnelHandler> tunnels;
   std::unique_ptr<egress::Dialer> through_konnectivity;
   std::unique_ptr<egress::Dialer> dialer;  // what everything dials by
+  std::unique_ptr<MetricSource> metrics;   // of the tunnels
+
+  // All there are, of every kind. Any thread.
+  std::vector<egress::TunnelInfo> list() const;
 };
 // Reads the configuration's files. `store` must outlive it. `konnectivity` says how its server knows agents.
 Result<Egress> make_egress(const EgressOptions& options, const store::Store& store, AgentTrust konnectivity);

@@ -106,11 +106,25 @@ class PathsPageImpl : public PathsPage {
         o.encryption_provider_config.empty() ? "true" : "false", quoted(way),
         o.authentication.service_account_extend_token_expiration ? "true" : "false");
     append_nodes(out);
+    out += "],\"tunnels\":[";
+    append_tunnels(out);
     return out + "]}";
   }
 
+  void append_tunnels(std::string& out) const {
+    bool first = true;
+    for (const egress::TunnelInfo& t : egress_.list()) {
+      out += fmt::format(
+          R"({}{{"kind":{},"node":{},"peer":{},"identity":{},"up":{},"since":{},"streams":{},"bytesToNode":{},)"
+          R"("bytesFromNode":{},"roundTripMicroseconds":{},"lastError":{}}})",
+          first ? "" : ",", quoted(t.kind), quoted(t.node), quoted(t.peer), quoted(t.identity), t.up ? "true" : "false",
+          quoted(t.since == Timestamp{} ? "" : format_rfc3339(t.since)), t.streams, t.bytes_to_node, t.bytes_from_node,
+          t.round_trip.count(), quoted(t.last_error));
+      first = false;
+    }
+  }
+
   void append_nodes(std::string& out) const {
-    auto tunnels = egress_.reverse->list();
     bool first = true;
     store_.snapshot("minions")->visit("", "", [&](const store::ObjectPtr& node) {
       schema::Arena arena;
@@ -123,16 +137,9 @@ class PathsPageImpl : public PathsPage {
         }
       }
       auto way = egress_.dialer->way(egress::PathId::ApiserverNode, {node->name, {address, 10250}, {}});
-      size_t count = 0;
-      std::string peer;
-      for (const auto& tunnel : tunnels) {
-        if (tunnel.node != node->name || tunnel.draining) continue;
-        ++count;
-        peer = tunnel.peer;
-      }
-      out += fmt::format(R"({}{{"name":{},"way":{},"confidential":{},"whyNot":{},"tunnels":{},"peer":{}}})",
-                         first ? "" : ",", quoted(node->name), quoted(way.kind), way.confidential ? "true" : "false",
-                         quoted(way.why_not), count, quoted(peer));
+      out +=
+          fmt::format(R"({}{{"name":{},"way":{},"confidential":{},"whyNot":{}}})", first ? "" : ",", quoted(node->name),
+                      quoted(way.kind), way.confidential ? "true" : "false", quoted(way.why_not));
       first = false;
       return true;
     });

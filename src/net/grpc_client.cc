@@ -1,5 +1,7 @@
 #include "net/grpc_client.h"
 
+#include "net/http2.h"
+
 namespace redoubt::net {
 
 namespace {
@@ -67,6 +69,9 @@ class Duplex : public GrpcClientStream {
   }
 
   Task<Result<void>> write(BytesList message) override { return call_->write(grpc_frame(std::move(message))); }
+  void ping_every(std::chrono::milliseconds interval) override {
+    if (response_) ping_http2_every(*response_->body, interval);
+  }
   void finish_writing() override { call_->finish(); }
   void cancel() noexcept override { call_->cancel(); }
 

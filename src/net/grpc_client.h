@@ -17,6 +17,8 @@ class GrpcClientStream : public GrpcStream {
   // The server's metadata, once it sent any (some do with their first message only). An error when the call ended
   // without a message, or within `timeout` (0: none) nothing came.
   virtual Task<Result<Headers>> headers(std::chrono::milliseconds timeout) = 0;
+  // The server's silence is asked about after another time from now on: once headers() showed whom we speak to.
+  virtual void ping_every(std::chrono::milliseconds interval) = 0;
   // No further message from us.
   virtual void finish_writing() = 0;
   // Resets the call; pending reads and writes fail.

@@ -26,6 +26,9 @@ class Call : public GrpcCall {
   }
 
   void widen_window(int32_t bytes) override { widen_http2_window(*request_.body, bytes); }
+  std::shared_ptr<const std::atomic<int64_t>> round_trip_us() const override {
+    return http2_round_trip_us(*request_.body);
+  }
 
   Task<Result<void>> write(BytesList message) override {
     if (!responder_.started()) RD_CO_TRYV(co_await send_headers({}));

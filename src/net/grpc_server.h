@@ -1,6 +1,7 @@
 // A gRPC service on HttpServer: methods by name, each a bidirectional stream of messages (a unary call is one in, one
 // out). https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 #pragma once
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +22,9 @@ class GrpcCall : public GrpcStream {
   virtual Task<Result<void>> send_headers(Headers metadata) = 0;
   // Lets the client send so many bytes before they are read: for one that has shown who it is.
   virtual void widen_window(int32_t bytes) = 0;
+  // Microseconds of the connection's shortest ping so far; 0: none came back yet. Any thread may read it at any time.
+  // Null where the connection is not HTTP/2.
+  virtual std::shared_ptr<const std::atomic<int64_t>> round_trip_us() const = 0;
 };
 
 // Its result is the call's status. The task is cancelled when the client goes away or its deadline passes.

@@ -4,6 +4,7 @@
 #include "net/http1.h"
 #include "net/http_connection.h"
 #include "net/limits.h"
+#include "net/unsent.h"
 
 namespace redoubt::net {
 
@@ -26,7 +27,7 @@ struct Http1State {
 };
 
 // After an upgrade: what was read too far first, then the connection.
-class UpgradedStream : public Stream {
+class UpgradedStream : public Stream, public LimitsUnsent {
  public:
   UpgradedStream(std::shared_ptr<Http1State> state) : state_(std::move(state)) {
     left_ = Bytes::take(state_->reader.take_buffered());
@@ -42,6 +43,7 @@ class UpgradedStream : public Stream {
   Task<Result<void>> write(BytesList pieces) override { return state_->stream->write(std::move(pieces)); }
   Task<Result<void>> shutdown_write() override { return state_->stream->shutdown_write(); }
   void abort() noexcept override { state_->stream->abort(); }
+  void limit_unsent(int bytes) override { net::limit_unsent(*state_->stream, bytes); }
 
  private:
   std::shared_ptr<Http1State> state_;

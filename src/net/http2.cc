@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/limits.h"
+#include "net/unsent.h"
 
 namespace redoubt::net {
 
@@ -66,7 +67,7 @@ struct Http2Callbacks {
       auto took =
           std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - c.ping_sent_);
       took = std::max(took, std::chrono::microseconds(1));
-      c.round_trip_ = c.round_trip_.count() == 0 ? took : std::min(took, c.round_trip_);
+      if (c.round_trip().count() == 0 || took < c.round_trip()) *c.round_trip_us_ = took.count();
       c.changed();
     }
     auto stream = find(c, frame->hd.stream_id);
@@ -226,7 +227,7 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
       options_(std::move(options)),
       executor_(executor),
       writable_(executor),
-      activity_(executor),
+      pings_changed_(executor),
       reset_tokens_(kResetBurst) {
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
@@ -241,6 +242,7 @@ Http2Connection::Http2Connection(StreamPtr transport, Options options, Executor 
   }
   nghttp2_option_del(option);
   if (options_.tunnel) {
+    limit_unsent(*transport_, kTunnelUnsentBytes);
     options_.stream_window = kTunnelStreamWindow;
     options_.connection_window = kTunnelConnectionWindow;
   }
@@ -302,7 +304,6 @@ Task<void> Http2Connection::run(std::string already_read) {
         bytes = {buffer.get(), *got};
       }
       ++received_;
-      activity_.notify();
       ssize_t used = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
       wake_writer();
       bytes = {};
@@ -399,10 +400,11 @@ Task<void> Http2Connection::ping_loop() {
   uint64_t seen = received_;
   if (options_.tunnel) send_ping();
   while (!ended_) {
-    co_await sleep_for(options_.ping_interval);
+    if (co_await pings_changed_.wait_for(options_.ping_interval)) continue;
     if (received_ != seen || (streams_.empty() && !options_.tunnel)) {
       seen = received_;
-      if (options_.tunnel) send_ping();
+      // Once to others, which learns how long the way is.
+      if (options_.tunnel || (!streams_.empty() && round_trip().count() == 0)) send_ping();
       continue;
     }
     send_ping();
@@ -414,6 +416,12 @@ Task<void> Http2Connection::ping_loop() {
     }
     seen = received_;
   }
+}
+
+void Http2Connection::ping_every(std::chrono::milliseconds interval) {
+  if (options_.ping_interval.count() == 0) return;
+  options_.ping_interval = interval;
+  pings_changed_.notify();
 }
 
 void Http2Connection::send_ping() {

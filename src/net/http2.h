@@ -5,6 +5,7 @@
 // large writes. Belongs to one loop. Streams are shared: a handler may outlive the connection and then meets errors
 // only.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -147,10 +148,14 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   // go_away(), and ends once no stream is left.
   void drain();
   void abort();
+  // Silence is asked about after another time from now on; does nothing where pings are off.
+  void ping_every(std::chrono::milliseconds interval);
   bool usable() const { return !ended_ && !going_away_; }
   size_t streams() const { return streams_.size(); }
   // The shortest of all pings; 0: none came back yet.
-  std::chrono::microseconds round_trip() const { return round_trip_; }
+  std::chrono::microseconds round_trip() const { return std::chrono::microseconds(*round_trip_us_); }
+  // The same, for other threads and beyond the connection's end.
+  std::shared_ptr<const std::atomic<int64_t>> round_trip_us() const { return round_trip_us_; }
 
  private:
   friend class Http2Stream;
@@ -172,7 +177,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   nghttp2_session* session_ = nullptr;
   std::map<int32_t, std::shared_ptr<Http2Stream>> streams_;
   Event writable_;
-  Event activity_;
+  Event pings_changed_;
   BytesList turn_;  // what the writer is collecting
   size_t turn_bytes_ = 0;
   // Frames' own bytes and small pieces, gathered in a buffer of fixed size: [small_from_, small_size_) is not yet part
@@ -186,7 +191,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   double reset_tokens_;
   std::chrono::steady_clock::time_point reset_time_{};
   uint64_t received_ = 0;
-  std::chrono::microseconds round_trip_{0};
+  std::shared_ptr<std::atomic<int64_t>> round_trip_us_ = std::make_shared<std::atomic<int64_t>>(0);
   std::chrono::steady_clock::time_point ping_sent_{};
   size_t grown_ = 0;  // what windows grew to above their first size, all streams together
 };
@@ -194,6 +199,11 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
 // Lets the peer send so many bytes on the stream, and on its connection, before they are read; does nothing for a body
 // that is not HTTP/2's.
 void widen_http2_window(BodyReader& body, int32_t bytes);
+// Of the connection that the body comes by (Http2Connection::round_trip_us); null for one that is not HTTP/2's.
+std::shared_ptr<const std::atomic<int64_t>> http2_round_trip_us(BodyReader& body);
+
+// Http2Connection::ping_every of the connection that a response comes by; does nothing for other bodies.
+void ping_http2_every(BodyReader& response_body, std::chrono::milliseconds interval);
 
 // The stream's body as a BodyReader, and the stream as a Stream once it is a tunnel.
 std::unique_ptr<BodyReader> make_http2_body(std::shared_ptr<Http2Stream> stream);

@@ -41,7 +41,7 @@ void Http2Stream::was_read(size_t bytes) {
   // What was read in a round trip is what the path carries; twice that keeps it full. By the shortest round trip: under
   // load a longer one only says how much is queued, and more window would queue more.
   auto present = std::chrono::steady_clock::now();
-  std::chrono::duration<double> period = std::max(kTunnelGrowTime, c.round_trip_), passed = present - window_since;
+  std::chrono::duration<double> period = std::max(kTunnelGrowTime, c.round_trip()), passed = present - window_since;
   if (passed < period) return;
   double wanted = 2 * static_cast<double>(window_read) * (period / passed);
   window_read = 0;
@@ -132,6 +132,12 @@ class Http2Body : public TrailedBody {
   explicit Http2Body(std::shared_ptr<Http2Stream> stream) : stream_(std::move(stream)) {}
   Task<Result<Bytes>> read_some() override { return stream_->read_some(); }
   void widen(int32_t bytes) { stream_->widen_window(bytes); }
+  void ping_every(std::chrono::milliseconds interval) {
+    if (stream_->connection != nullptr) stream_->connection->ping_every(interval);
+  }
+  std::shared_ptr<const std::atomic<int64_t>> round_trip_us() const {
+    return stream_->connection == nullptr ? nullptr : stream_->connection->round_trip_us();
+  }
   Headers trailers() const override { return stream_->in_trailers; }
 
  private:
@@ -198,6 +204,14 @@ class Http2Tunnel : public PieceStream {
 
 void widen_http2_window(BodyReader& body, int32_t bytes) {
   if (auto* http2 = dynamic_cast<Http2Body*>(&body)) http2->widen(bytes);
+}
+
+void ping_http2_every(BodyReader& response_body, std::chrono::milliseconds interval) {
+  if (auto* http2 = dynamic_cast<Http2Body*>(&response_body)) http2->ping_every(interval);
+}
+std::shared_ptr<const std::atomic<int64_t>> http2_round_trip_us(BodyReader& body) {
+  auto* http2 = dynamic_cast<Http2Body*>(&body);
+  return http2 == nullptr ? nullptr : http2->round_trip_us();
 }
 
 std::unique_ptr<BodyReader> make_http2_body(std::shared_ptr<Http2Stream> stream) {

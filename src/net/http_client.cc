@@ -10,6 +10,7 @@
 #include "net/http_exchange.h"
 #include "net/limits.h"
 #include "net/trailers.h"
+#include "net/unsent.h"
 
 namespace redoubt::net {
 
@@ -135,7 +136,7 @@ std::string host_only(const std::string& host) {
   return address ? address->host : host;
 }
 
-class UpgradedClientStream : public Stream {
+class UpgradedClientStream : public Stream, public LimitsUnsent {
  public:
   explicit UpgradedClientStream(std::shared_ptr<Http1Connection> connection) : connection_(std::move(connection)) {
     left_ = Bytes::take(connection_->reader.take_buffered());
@@ -151,6 +152,7 @@ class UpgradedClientStream : public Stream {
   Task<Result<void>> write(BytesList pieces) override { return connection_->stream->write(std::move(pieces)); }
   Task<Result<void>> shutdown_write() override { return connection_->stream->shutdown_write(); }
   void abort() noexcept override { connection_->stream->abort(); }
+  void limit_unsent(int bytes) override { net::limit_unsent(*connection_->stream, bytes); }
 
  private:
   std::shared_ptr<Http1Connection> connection_;
@@ -207,6 +209,7 @@ class HttpClientImpl : public HttpClient {
       : executor_(executor),
         options_(std::move(options)),
         scope_(std::make_unique<Scope>(executor, "http client")),
+        only_http1_(!options_.tls && !options_.http2_prior_knowledge),
         dialed_(executor) {
     pool_->max_idle = options_.max_idle_connections;
   }
@@ -261,7 +264,7 @@ class HttpClientImpl : public HttpClient {
   }
 
   Task<Result<std::unique_ptr<DuplexCall>>> open(ClientRequest request) override {
-    while (dialing_ && !(http2_ && http2_->usable())) co_await dialed_.wait();
+    RD_CO_TRYV(co_await wait_for_dial());
     if (!http2_ || !http2_->usable()) {
       RD_CO_TRY(Transport transport, co_await connect());
       if (!transport.http2) {
@@ -367,7 +370,12 @@ class HttpClientImpl : public HttpClient {
   // A connection to send one request over: `fresh` when it was made for it. `reuse`: an idle HTTP/1.1 connection does.
   Task<Result<Connected>> connection_for(bool& fresh, bool reuse) {
     // One dial at a time where it may give HTTP/2: that connection then serves all who waited.
-    while (dialing_ && !only_http1_ && !(http2_ && http2_->usable())) co_await dialed_.wait();
+    if (!only_http1_) {
+      if (auto waited = co_await wait_for_dial(); !waited) {
+        fresh = true;  // as if it were the caller's own dial that failed
+        co_return Error(waited.error());
+      }
+    }
     if (http2_ && http2_->usable()) co_return Connected{http2_, nullptr};
     if (reuse && !pool_->idle.empty()) {
       auto connection = std::move(pool_->idle.back());
@@ -386,6 +394,17 @@ class HttpClientImpl : public HttpClient {
     co_return co_await send_http1(std::move(connected.http1), request, seen);
   }
 
+  // While somebody dials. If that comes to nothing its error is that of all who waited: one after the other they would
+  // wait for a backend that doesn't answer, each for as long as a dial may take.
+  Task<Result<void>> wait_for_dial() {
+    uint64_t failed = failed_dials_;
+    while (dialing_ && !(http2_ && http2_->usable())) {
+      co_await dialed_.wait();
+      if (failed_dials_ != failed) co_return Error(dial_failure_);
+    }
+    co_return Result<void>{};
+  }
+
   // Dials; an HTTP/2 connection becomes http2_, and the transport's stream is then part of it.
   Task<Result<Transport>> connect() {
     dialing_ = true;
@@ -396,7 +415,13 @@ class HttpClientImpl : public HttpClient {
         self.dialed_.notify();
       }
     } dialed{*this};
-    RD_CO_TRY(Transport transport, co_await dial(false));
+    auto dialled = co_await dial(false);
+    if (!dialled) {
+      ++failed_dials_;
+      dial_failure_ = dialled.error();
+      co_return Error(dialled.error());
+    }
+    Transport transport = std::move(*dialled);
     only_http1_ = !transport.http2;
     if (transport.http2) {
       Http2Connection::Options settings;
@@ -576,7 +601,9 @@ class HttpClientImpl : public HttpClient {
   std::shared_ptr<Pool> pool_ = std::make_shared<Pool>();
   std::shared_ptr<Http2Connection> http2_;
   bool dialing_ = false;
-  bool only_http1_ = false;  // what the last dial gave
+  bool only_http1_;  // what the last dial gave, or all that a dial can give
+  uint64_t failed_dials_ = 0;
+  Status dial_failure_;  // of the last that failed
   Event dialed_;
 };
 

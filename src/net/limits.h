@@ -35,6 +35,8 @@ inline constexpr int32_t kTunnelStreamWindow = 64 * 1024;
 inline constexpr int32_t kTunnelMaxStreamWindow = 4 << 20;
 inline constexpr size_t kTunnelGrownBytes = 64 << 20;
 inline constexpr int32_t kTunnelConnectionWindow = 64 << 20;
+// What the kernel may hold unsent of such a connection: more would only be delay for whoever writes next.
+inline constexpr int kTunnelUnsentBytes = 128 * 1024;
 // A window grows to twice what is read of it in a round trip, or in this long where that is shorter.
 inline constexpr std::chrono::microseconds kTunnelGrowTime{1000};
 // A stream between two loops, a direction.

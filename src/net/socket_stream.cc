@@ -1,5 +1,6 @@
 #include "net/socket_stream.h"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/redirect_error.hpp>
@@ -8,6 +9,7 @@
 
 #include "net/limits.h"
 #include "net/pieces.h"
+#include "net/unsent.h"
 
 namespace redoubt::net {
 
@@ -18,7 +20,7 @@ namespace {
 // Buffers handed to the kernel in one call.
 constexpr size_t kMaxGather = 64;
 
-class SocketStream : public PieceStream {
+class SocketStream : public PieceStream, public LimitsUnsent {
  public:
   explicit SocketStream(Socket socket) : socket_(std::move(socket)) {}
   ~SocketStream() override { abort(); }
@@ -84,6 +86,11 @@ class SocketStream : public PieceStream {
     co_return Result<void>{};
   }
 
+  void limit_unsent(int bytes) override {
+    // Of a unix socket it is refused, and means nothing.
+    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+  }
+
   void abort() noexcept override {
     boost::system::error_code ignored;
     socket_.close(ignored);
@@ -100,6 +107,10 @@ class SocketStream : public PieceStream {
 };
 
 }  // namespace
+
+void limit_unsent(Stream& stream, int bytes) {
+  if (auto* can = dynamic_cast<LimitsUnsent*>(&stream)) can->limit_unsent(bytes);
+}
 
 StreamPtr make_socket_stream(Socket socket) {
   return std::make_unique<SocketStream>(std::move(socket));

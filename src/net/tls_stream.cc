@@ -7,6 +7,7 @@
 #include "net/limits.h"
 #include "net/pieces.h"
 #include "net/tls_context.h"
+#include "net/unsent.h"
 
 namespace redoubt::net {
 
@@ -50,7 +51,7 @@ BIO_METHOD* memory_method() {
   return method;
 }
 
-class TlsStreamImpl : public Stream {
+class TlsStreamImpl : public Stream, public LimitsUnsent {
  public:
   TlsStreamImpl(StreamPtr transport, SslCtxPtr context, Executor executor)
       : transport_(std::move(transport)),
@@ -142,6 +143,7 @@ class TlsStreamImpl : public Stream {
   }
 
   void abort() noexcept override { transport_->abort(); }
+  void limit_unsent(int bytes) override { net::limit_unsent(*transport_, bytes); }
 
  private:
   Result<void> encrypt(std::string_view plain) {

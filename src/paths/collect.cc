@@ -42,6 +42,23 @@ Result<Peer> peer_of(std::string_view url) {
   return Peer{address.host, address.port};
 }
 
+TunnelSeen read_tunnel(const schema::Value& v) {
+  TunnelSeen out;
+  out.kind = text_at(v, {"kind"});
+  out.node = text_at(v, {"node"});
+  out.peer = text_at(v, {"peer"});
+  out.identity = text_at(v, {"identity"});
+  out.up = v.get({"up"}).as_bool();
+  if (auto since = parse_rfc3339(text_at(v, {"since"}))) out.since = *since;
+  out.streams = v.get({"streams"}).as_int();
+  out.bytes_to_node = v.get({"bytesToNode"}).as_int();
+  out.bytes_from_node = v.get({"bytesFromNode"}).as_int();
+  int64_t round_trip = v.get({"roundTripMicroseconds"}).as_int();
+  if (round_trip > 0) out.round_trip = std::chrono::microseconds(round_trip);
+  out.last_error = text_at(v, {"lastError"});
+  return out;
+}
+
 void read_state(const schema::Value& v, ServerState& s) {
   s.version = text_at(v, {"version"});
   s.authorization_modes = texts_at(v, {"authorizationModes"});
@@ -57,6 +74,8 @@ void read_state(const schema::Value& v, ServerState& s) {
   s.node_restriction = v.get({"nodeRestriction"}).as_bool();
   s.extends_tokens = v.get({"extendsTokens"}).as_bool();
   s.secrets_encrypted = v.get({"secretsEncrypted"}).as_bool();
+  schema::Value tunnels = v.get({"tunnels"});
+  for (const schema::Value& t : schema::items(tunnels)) s.tunnels.push_back(read_tunnel(t));
 }
 
 // What the server says of each node's way.
@@ -68,8 +87,6 @@ void read_ways(const schema::Value& v, std::vector<NodeFacts>& nodes) {
       n.way = text_at(w, {"way"});
       n.confidential = w.get({"confidential"}).as_bool();
       n.why_not_confidential = text_at(w, {"whyNot"});
-      n.tunnels = w.get({"tunnels"}).as_int();
-      n.tunnel_peer = text_at(w, {"peer"});
     }
   }
 }

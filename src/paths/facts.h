@@ -72,8 +72,6 @@ struct NodeFacts {
   std::string way;  // "reverse", "direct"
   bool confidential = false;
   std::string why_not_confidential;
-  std::optional<int64_t> tunnels;
-  std::string tunnel_peer;
 };
 
 // What a Redoubt server says of itself at /redoubt/paths/state.
@@ -92,6 +90,7 @@ struct ServerState {
   bool node_restriction = false;
   bool extends_tokens = false;
   bool secrets_encrypted = false;
+  std::vector<TunnelSeen> tunnels;
 };
 
 struct Facts {

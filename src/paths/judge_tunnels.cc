@@ -1,11 +1,49 @@
 // tunnel-reverse, tunnel-konnectivity, tunnel-ssh.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "paths/judge.h"
 
 namespace redoubt::paths {
 
 namespace {
+
+std::vector<TunnelSeen> tunnels_of(const Facts& f, std::string_view kind, std::string_view node) {
+  std::vector<TunnelSeen> out;
+  if (!f.state) return out;
+  for (const TunnelSeen& t : f.state->tunnels) {
+    if (t.kind == kind && t.node == node) out.push_back(t);
+  }
+  return out;
+}
+
+// Those that have a tunnel of that kind.
+std::set<std::string> nodes_with(const Facts& f, std::string_view kind) {
+  std::set<std::string> out;
+  if (!f.state) return out;
+  for (const TunnelSeen& t : f.state->tunnels) {
+    if (t.kind == kind) out.insert(t.node);
+  }
+  return out;
+}
+
+// Takes over what is seen of the tunnels; false when none of them is up.
+bool account_for(Observation& o, std::vector<TunnelSeen> tunnels, std::string_view how) {
+  int64_t up = 0;
+  std::string saw;
+  for (const TunnelSeen& t : tunnels) {
+    if (!t.up) continue;
+    ++up;
+    saw = fmt::format("Up, {} {}", how, t.peer);
+    if (t.since) saw += ", since " + format_rfc3339(*t.since);
+    if (!t.identity.empty()) (t.kind == "ssh" ? o.server_identity : o.client_identity) = t.identity;
+  }
+  o.live = up;
+  o.tunnels = std::move(tunnels);
+  if (up > 0) o.add(Verdict::Secure, "tunnel-up", saw);
+  return up > 0;
+}
 
 void judge_reverse(const Facts& f, std::vector<Observation>& out) {
   auto row = [&](std::string from) {
@@ -37,13 +75,11 @@ void judge_reverse(const Facts& f, std::vector<Observation>& out) {
   for (const NodeFacts& n : f.nodes) {
     Observation o = row("node " + n.name);
     o.node = n.name;
-    o.live = n.tunnels;
     o.tunnel = "reverse";
     o.client_identity = "system:node:" + n.name + ", by its certificate";
     o.authorization = "Node";
-    if (n.tunnels.value_or(0) > 0) {
+    if (account_for(o, tunnels_of(f, "reverse", n.name), "from")) {
       o.tls_version = f.handshake.version;
-      o.add(Verdict::Secure, "tunnel-up", fmt::format("Up, from {}", n.tunnel_peer));
     } else {
       o.add(Verdict::Unused, "tunnel-down",
             fmt::format("The node has no tunnel; without one: {}", f.state->without_tunnel),
@@ -54,6 +90,19 @@ void judge_reverse(const Facts& f, std::vector<Observation>& out) {
 }
 
 void judge_konnectivity(const Facts& f, std::vector<Observation>& out) {
+  // Agents that the server holds itself: it lets in nobody who does not authenticate.
+  for (const std::string& node : nodes_with(f, "konnectivity")) {
+    Observation o;
+    o.path = "tunnel-konnectivity";
+    o.from = "agent " + node;
+    o.to = f.server.host;
+    o.node = node;
+    o.tunnel = "konnectivity";
+    if (!account_for(o, tunnels_of(f, "konnectivity", node), "from"))
+      o.add(Verdict::Unused, "tunnel-drains", "The node's agents are ending");
+    out.push_back(std::move(o));
+  }
+  if (!out.empty() && out.back().path == "tunnel-konnectivity") return;
   Observation o;
   o.path = "tunnel-konnectivity";
   o.from = "Konnectivity agents";
@@ -72,23 +121,40 @@ void judge_konnectivity(const Facts& f, std::vector<Observation>& out) {
   out.push_back(std::move(o));
 }
 
+void judge_ssh(const Facts& f, std::vector<Observation>& out) {
+  for (const std::string& node : nodes_with(f, "ssh")) {
+    Observation o;
+    o.path = "tunnel-ssh";
+    o.from = "API server";
+    o.to = "sshd of " + node;
+    o.node = node;
+    o.tunnel = "ssh";
+    auto tunnels = tunnels_of(f, "ssh", node);
+    std::string why = tunnels.front().last_error;
+    if (!account_for(o, std::move(tunnels), "to"))
+      o.add(Verdict::Unused, "tunnel-down", why.empty() ? "No connection is up" : "No connection is up: " + why);
+    out.push_back(std::move(o));
+  }
+  if (!out.empty() && out.back().path == "tunnel-ssh") return;
+  Observation o;
+  o.path = "tunnel-ssh";
+  o.from = "API server";
+  o.to = "nodes' sshd";
+  if (f.state && f.state->egress == "ssh")
+    o.add(Verdict::Secure, "ssh-host-keys", "By SSH; host keys are verified");
+  else if (f.redoubt && !f.state)
+    o.add(Verdict::Unknown, "state-unseen", "The server's own account of its tunnels can't be read");
+  else
+    o.add(Verdict::Unused, "no-ssh", f.redoubt ? "No SSH tunnel is configured" : "Kubernetes has none since 1.22");
+  out.push_back(std::move(o));
+}
+
 }  // namespace
 
 void judge_tunnels(const Facts& facts, std::vector<Observation>& out) {
   judge_reverse(facts, out);
   judge_konnectivity(facts, out);
-  Observation ssh;
-  ssh.path = "tunnel-ssh";
-  ssh.from = "API server";
-  ssh.to = "nodes' sshd";
-  if (facts.state && facts.state->egress == "ssh")
-    ssh.add(Verdict::Secure, "ssh-host-keys", "By SSH; host keys are verified");
-  else if (facts.redoubt && !facts.state)
-    ssh.add(Verdict::Unknown, "state-unseen", "The server's own account of its tunnels can't be read");
-  else
-    ssh.add(Verdict::Unused, "no-ssh",
-            facts.redoubt ? "No SSH tunnel is configured" : "Kubernetes has none since 1.22");
-  out.push_back(std::move(ssh));
+  judge_ssh(facts, out);
 }
 
 }  // namespace redoubt::paths

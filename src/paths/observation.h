@@ -2,6 +2,7 @@
 //
 // Values. What could not be seen is Unknown and says so; nothing is assumed.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,6 +25,16 @@ struct Finding {
   std::string advice;  // what to do; empty where nothing is to be done
 };
 
+// A tunnel, as the server that holds it says.
+struct TunnelSeen {
+  std::string kind, node, peer, identity;  // kind: "reverse", "konnectivity", "ssh"
+  bool up = false;                         // takes streams
+  std::optional<Timestamp> since;
+  int64_t streams = 0, bytes_to_node = 0, bytes_from_node = 0;
+  std::optional<std::chrono::microseconds> round_trip;
+  std::string last_error;
+};
+
 struct Observation {
   std::string path;
   std::string from, to;
@@ -36,6 +47,7 @@ struct Observation {
   std::string authorization;        // "Node,RBAC"
   std::string verified_by;          // the authority against which the certificate was checked
   std::optional<int64_t> days_left;
+  std::vector<TunnelSeen> tunnels;  // where the path is a tunnel
   std::vector<Finding> findings;
 
   // The worst finding's; Unknown without any.

@@ -65,6 +65,7 @@ dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}
 <section id="detail" aria-live="polite" aria-label="Details of the chosen path" tabindex="-1"><p class="faint">Choose a path in the map or in the list: a click, or Tab and Enter.</p></section>
 <h2 id="list-title">List</h2>
 <div class="scroll" tabindex="0" role="region" aria-labelledby="list-title"><table><thead><tr><th scope="col">Path</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Live</th><th scope="col">Transport</th><th scope="col">Verified by</th><th scope="col">Verdict</th></tr></thead><tbody id="list"></tbody></table></div>
+<div id="tunnels"></div>
 <div id="probes"></div>
 </main>
 )html";
@@ -235,11 +236,23 @@ function detail() {
     element("h2", {}, o.path + (o.node ? ", node " + o.node : "") + " ", element("span", {class: "verdict " + o.verdict}, MARK[o.verdict] + " " + o.verdict)), terms, seen);
 }
 
+function tunnels() {
+  const all = report.paths.flatMap(o => o.tunnels || []);
+  if (!all.length) return document.getElementById("tunnels").replaceChildren();
+  const cell = text => element("td", {}, text === undefined || text === "" ? "\u2013" : String(text));
+  const head = ["Tunnel", "Node", "Peer", "Since", "Streams", "Bytes to node", "Bytes from node", "Round trip", "Last error"];
+  const rows = all.map(t => element("tr", {}, cell(t.kind + (t.up ? "" : " (not up)")), cell(t.node), cell(t.peer), cell(t.since), cell(t.streams),
+    cell(t.bytesToNode), cell(t.bytesFromNode), cell(t.roundTripMicroseconds && (t.roundTripMicroseconds / 1000).toFixed(1) + " ms"), cell(t.lastError)));
+  document.getElementById("tunnels").replaceChildren(element("h2", {id: "tunnels-title"}, "Tunnels"),
+    element("div", {class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "tunnels-title"}, element("table", {},
+      element("thead", {}, element("tr", {}, ...head.map(text => element("th", {scope: "col"}, text)))), element("tbody", {}, ...rows))));
+}
+
 function render() {
   document.getElementById("about").textContent = report.cluster + (report.serverVersion ? ", " + report.serverVersion : "") + ", seen " + report.time + (report.probed ? ", probed" : "");
   document.getElementById("counts").replaceChildren(...ORDER.map(v => [v, report.paths.filter(o => o.verdict === v).length]).filter(([, n]) => n)
     .map(([v, n]) => element("li", {class: v}, MARK[v] + " " + n + " " + v)));
-  draw(); list(); detail();
+  draw(); list(); detail(); tunnels();
   const probes = report.probes || [];
   document.getElementById("probes").replaceChildren(...(probes.length ? [element("h2", {}, "Probes"), element("ul", {}, ...probes.map(p =>
     element("li", {}, element("span", {class: "verdict " + p.verdict}, p.verdict === "unknown" ? "not done" : p.verdict), " " + p.path + ", " + p.id + (p.node ? ", node " + p.node : "") + ": " + p.did + ": " + p.saw)))] : []));
@@ -250,9 +263,12 @@ async function refresh() {
   try {
     const answer = await fetch(liveUrl, {headers: {accept: "application/json"}, cache: "no-store"});
     if (!answer.ok) throw new Error("the server answered " + answer.status);
-    const next = await answer.json(), changed = JSON.stringify(next.paths) !== JSON.stringify(report.paths);
+    const next = await answer.json(), without = (key, value) => key === "tunnels" ? undefined : value;
+    // What tunnels carry changes all the time: only their own table is drawn anew for it.
+    const changed = JSON.stringify(next.paths, without) !== JSON.stringify(report.paths, without);
     report = next;
-    if (changed) render(); else document.getElementById("about").textContent = report.cluster + ", " + report.serverVersion + ", seen " + report.time;
+    if (changed) render(); else tunnels();
+    if (!changed) document.getElementById("about").textContent = report.cluster + ", " + report.serverVersion + ", seen " + report.time;
     if (state.textContent !== "Live") state.textContent = "Live";
   } catch (error) {
     state.textContent = "Not live: " + error.message;

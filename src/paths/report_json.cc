@@ -54,6 +54,21 @@ void append_list(Object& object, std::string_view key, const List& list, Each ea
   out += ']';
 }
 
+void append_tunnel(std::string& out, const TunnelSeen& t) {
+  Object tunnel(out);
+  tunnel.text("kind", t.kind);
+  tunnel.text("node", t.node);
+  tunnel.text("peer", t.peer);
+  tunnel.text("identity", t.identity);
+  tunnel.boolean("up", t.up);
+  if (t.since) tunnel.text("since", format_rfc3339(*t.since));
+  tunnel.number("streams", t.streams);
+  tunnel.number("bytesToNode", t.bytes_to_node);
+  tunnel.number("bytesFromNode", t.bytes_from_node);
+  if (t.round_trip) tunnel.number("roundTripMicroseconds", t.round_trip->count());
+  tunnel.text("lastError", t.last_error);
+}
+
 }  // namespace
 
 std::string report_json(const Report& report) {
@@ -82,6 +97,8 @@ std::string report_json(const Report& report) {
       row.text("authorization", o.authorization);
       row.text("verifiedBy", o.verified_by);
       row.number("daysLeft", o.days_left);
+      if (!o.tunnels.empty())
+        append_list(row, "tunnels", o.tunnels, [&](const TunnelSeen& t) { append_tunnel(out, t); });
       row.text("verdict", verdict_name(o.verdict()));
       append_list(row, "findings", o.findings, [&](const Finding& f) {
         Object finding(out);

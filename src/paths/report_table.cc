@@ -79,7 +79,8 @@ std::vector<Observation> merged(const std::vector<Observation>& all) {
     ++n;
     if (it->live && o.live) *it->live += *o.live;
     if (it->days_left && o.days_left) it->days_left = std::min(*it->days_left, *o.days_left);
-    (o.path == "kubelet-apiserver" || o.path == "tunnel-reverse" ? it->from : it->to) = fmt::format("{} nodes", n);
+    bool inwards = o.path == "kubelet-apiserver" || o.path == "tunnel-reverse" || o.path == "tunnel-konnectivity";
+    (inwards ? it->from : it->to) = fmt::format("{} nodes", n);
   }
   return out;
 }
@@ -108,6 +109,36 @@ std::string summary(const Report& report) {
     if (size_t n = report.count(v); n > 0) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", n, verdict_name(v));
   }
   return out;
+}
+
+std::string lined_up(const std::vector<std::vector<std::string>>& cells) {
+  std::vector<size_t> widths(cells[0].size());
+  for (const auto& row : cells) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string out;
+  for (const auto& row : cells) {
+    for (size_t i = 0; i < row.size(); ++i) out += i + 1 == row.size() ? row[i] + "\n" : pad(row[i], widths[i]) + "   ";
+  }
+  return out;
+}
+
+// Every tunnel that the server holds.
+void append_tunnels(std::string& out, const Report& report) {
+  std::vector<std::vector<std::string>> cells = {
+      {"TUNNEL", "NODE", "PEER", "SINCE", "STREAMS", "TO NODE", "FROM NODE", "ROUND TRIP", "LAST ERROR"}};
+  auto dash = [](std::string text) { return text.empty() ? std::string("-") : text; };
+  for (const Observation& o : report.observations) {
+    for (const TunnelSeen& t : o.tunnels) {
+      std::string round_trip =
+          t.round_trip ? fmt::format("{:.1f} ms", static_cast<double>(t.round_trip->count()) / 1000) : std::string();
+      cells.push_back({t.up ? t.kind : t.kind + " (not up)", t.node, dash(t.peer),
+                       dash(t.since ? format_rfc3339(*t.since) : std::string()), std::to_string(t.streams),
+                       fmt::format("{} bytes", t.bytes_to_node), fmt::format("{} bytes", t.bytes_from_node),
+                       dash(round_trip), dash(t.last_error)});
+    }
+  }
+  if (cells.size() > 1) out += "\n" + lined_up(cells);
 }
 
 }  // namespace
@@ -161,6 +192,7 @@ std::string report_table(const Report& report, const TableOptions& options) {
       if (!f->advice.empty()) append_wrapped(out, "-> " + f->advice, 6, kColumns);
     }
   }
+  if (options.wide) append_tunnels(out, report);
   out += fmt::format("\n{}: {}{}\n", report.cluster, summary(report), report.probed ? ", probed" : "");
   return out;
 }

@@ -36,10 +36,16 @@ class InProcess : public InProcessKonnectivity {
 
   std::unique_ptr<egress::Dialer> dialer() override { return konnectivity::make_konnectivity_dialer(server_); }
 
+  std::vector<egress::TunnelInfo> list() const override {
+    std::vector<egress::TunnelInfo> out;
+    for (konnectivity::AgentReport& agent : server_->agents()) out.push_back(std::move(agent));
+    return out;
+  }
+
   Result<void> start(std::shared_ptr<net::TlsServerContext> tls) override {
     net::HttpServerOptions http;
     http.handler = server_->agent_handler();
-    http.ping_interval = std::chrono::seconds(10);
+    http.ping_interval = konnectivity::kTunnelPingInterval;
     http.max_streams_per_connection = 8;  // an agent makes one call
     http.max_connections = kMaxAgentConnections;
     http.address = options_.agent_bind_address;

@@ -3,12 +3,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "client/client.h"
 #include "cmd/server.h"
 #include "cmd/tunnel_loop.h"
 #include "egress/dialer.h"
 #include "egress/reverse/addresses.h"
+#include "egress/tunnel_info.h"
 #include "net/http_server.h"
 #include "pki/cluster_pki.h"
 
@@ -29,6 +31,8 @@ class InProcessKonnectivity {
   virtual ~InProcessKonnectivity() = default;
   // Any loop; must be gone before `loop` is finished.
   virtual std::unique_ptr<egress::Dialer> dialer() = 0;
+  // Any thread.
+  virtual std::vector<egress::TunnelInfo> list() const = 0;
   // Opens the agents' port, with the certificate of the secure port.
   virtual Result<void> start(std::shared_ptr<net::TlsServerContext> tls) = 0;
   // New authorities, and a new certificate for token reviews. Any thread.

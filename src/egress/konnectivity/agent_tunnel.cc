@@ -71,6 +71,8 @@ Task<Result<void>> AgentTunnel::connect() {
   Link::Options link;
   link.side = Link::Side::Agent;
   link.peer_window = options_->flow_control ? number_header(headers, kWindow) : 0;
+  if (link.peer_window > 0)
+    call_->ping_every(std::min<std::chrono::milliseconds>(kTunnelPingInterval, options_->keepalive));
   link.receive_budget = options_->receive_budget;
   link.on_packet = [weak = weak_from_this()](Packet packet) {
     if (auto tunnel = weak.lock()) tunnel->on_packet(std::move(packet));

@@ -6,6 +6,7 @@
 //  - defaultRoute: any that said it serves the default route.
 // They are tried in the order given. An agent that is draining is picked only when no other is left. One loop.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,10 +31,14 @@ struct Backend {
   std::string agent_id;
   Identifiers identifiers;
   std::string remote_address;
+  uint16_t remote_port = 0;
   std::string identity;  // as authenticated; empty where nobody asks
+  std::string node;      // that it proved to be on, if any
   Timestamp since{};
   std::shared_ptr<Link> link;
-  bool draining = false;
+  std::shared_ptr<const std::atomic<int64_t>> round_trip_us;
+  std::atomic<bool> draining{false};
+  std::string last_error;                             // of a dial; the Server's mutex guards it
   std::unordered_map<int64_t, PendingDial*> pending;  // by dial id
 };
 using BackendPtr = std::shared_ptr<Backend>;

@@ -49,6 +49,9 @@ inline constexpr std::chrono::seconds kBackendDialTimeout{30};
 inline constexpr std::chrono::seconds kHalfCloseLinger{10};
 // What a closed client may still send is thrown away for so long, that it gets what was sent to it.
 inline constexpr std::chrono::seconds kCloseLinger{2};
+// Silence of the tunnel that is asked about where both ends are ours; upstream's servers end the connections of agents
+// that ask more often than every 30 s.
+inline constexpr std::chrono::seconds kTunnelPingInterval{5};
 // A proxy server that does not answer the agent's call.
 inline constexpr std::chrono::seconds kConnectTimeout{10};
 

@@ -46,6 +46,7 @@ std::unique_ptr<Connection> Link::add(int64_t connect_id) {
   auto flow = std::make_shared<Flow>(executor_, connect_id, this);
   flow->credit = options_.peer_window;
   flows_[connect_id] = flow;
+  open_ = flows_.size();
   return std::make_unique<Connection>(std::move(flow));
 }
 
@@ -100,6 +101,7 @@ Task<void> Link::wait_empty() {
 void Link::end_all() {
   ended_ = true;
   auto flows = std::exchange(flows_, {});
+  open_ = 0;
   ready_.clear();
   control_.clear();
   for (auto& [id, flow] : flows) {
@@ -250,6 +252,7 @@ void Link::drop(Flow& dropped) {
   if (found == flows_.end()) return;
   std::shared_ptr<Flow> flow = std::move(found->second);
   flows_.erase(found);
+  open_ = flows_.size();
   unread_ -= flow->in_cost;
   flow->link = nullptr;
   flow->out.clear();

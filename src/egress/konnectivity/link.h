@@ -83,7 +83,8 @@ class Link : public std::enable_shared_from_this<Link> {
   bool ended() const { return ended_; }
   bool extended() const { return options_.peer_window > 0; }
   size_t connections() const { return flows_.size(); }
-  // Carried since the start.
+  // The same, and what was carried since the start. Any thread.
+  size_t open_connections() const { return open_; }
   uint64_t bytes_sent() const { return bytes_sent_; }
   uint64_t bytes_received() const { return bytes_received_; }
   // Waits until no connection is left.
@@ -115,8 +116,9 @@ class Link : public std::enable_shared_from_this<Link> {
   size_t unread_ = 0;  // over all connections
   bool ended_ = false;
   std::string why_;
-  uint64_t bytes_sent_ = 0;
-  uint64_t bytes_received_ = 0;
+  std::atomic<size_t> open_{0};  // flows_'s size
+  std::atomic<uint64_t> bytes_sent_{0};
+  std::atomic<uint64_t> bytes_received_{0};
   Event writable_;
   Event changed_;
 };

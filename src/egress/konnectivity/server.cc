@@ -8,6 +8,7 @@
 #include "egress/konnectivity/carry.h"
 #include "egress/konnectivity/frontend.h"
 #include "egress/konnectivity/metrics.h"
+#include "net/tcp.h"
 
 namespace redoubt::konnectivity {
 
@@ -73,8 +74,9 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
       auto left = options_.backend_dial_timeout - (std::chrono::steady_clock::now() - start);
       if (options_.backend_dial_timeout.count() > 0 && left.count() <= 0) {
         metrics_.dial_failed("backend_dial_timeout");
-        co_return timeout(fmt::format("timed out waiting for backend dial: agent {} did not connect to {} within {} ms",
-                                      backend->agent_id, address, options_.backend_dial_timeout.count()));
+        co_return note(*backend, timeout(fmt::format(
+                                     "timed out waiting for backend dial: agent {} did not connect to {} within {} ms",
+                                     backend->agent_id, address, options_.backend_dial_timeout.count())));
       }
       if (options_.backend_dial_timeout.count() > 0) {
         co_await pending.done.wait_for(left);
@@ -82,7 +84,7 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
         co_await pending.done.wait();
       }
     }
-    if (!pending.connection) co_return service_unavailable(pending.error);
+    if (!pending.connection) co_return note(*backend, service_unavailable(pending.error));
     metrics_.dial_duration.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     co_return std::move(pending.connection);
   }
@@ -102,10 +104,23 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
 
   std::vector<AgentReport> agents() const override {
     std::vector<AgentReport> out;
-    for (const BackendPtr& backend : backends_.all()) {
-      out.push_back({backend->agent_id, backend->remote_address, backend->identity, backend->since, backend->draining,
-                     backend->link->extended(), backend->link->connections(), backend->link->bytes_sent(),
-                     backend->link->bytes_received()});
+    std::lock_guard lock(mutex_);
+    for (const Backend* backend : connected_) {
+      AgentReport report;
+      report.kind = "konnectivity";
+      report.node = backend->node.empty() ? backend->agent_id : backend->node;
+      report.peer = net::Address{backend->remote_address, backend->remote_port}.to_string();
+      report.identity = backend->identity;
+      report.up = !backend->draining;
+      report.since = backend->since;
+      report.streams = backend->link->open_connections();
+      report.bytes_to_node = backend->link->bytes_sent();
+      report.bytes_from_node = backend->link->bytes_received();
+      if (backend->round_trip_us) report.round_trip = std::chrono::microseconds(*backend->round_trip_us);
+      report.last_error = backend->last_error;
+      report.agent_id = backend->agent_id;
+      report.flow_control = backend->link->extended();
+      out.push_back(std::move(report));
     }
     return out;
   }
@@ -132,12 +147,14 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
   struct Connected {
     Connected(std::shared_ptr<ServerImpl> s, BackendPtr b) : self(std::move(s)), backend(std::move(b)) {
       self->backends_.add(backend);
-      self->publish(*backend, 1);
+      self->publish(backend.get(), 1);
+      self->open_tunnels_.add(1);
       self->metrics_.connect_calls.add(1);
     }
     ~Connected() {
       self->backends_.remove(backend);
-      self->publish(*backend, -1);
+      self->publish(backend.get(), -1);
+      self->open_tunnels_.add(-1);
       self->metrics_.connect_calls.add(-1);
       for (auto& [id, pending] : backend->pending) {
         self->metrics_.dial_failed("backend_close");
@@ -163,6 +180,8 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
     backend->agent_id = std::string(ids[0]);
     backend->since = now();
     backend->remote_address = call.connection().remote_address;
+    backend->remote_port = call.connection().remote_port;
+    backend->round_trip_us = call.round_trip_us();
     if (!texts.empty()) {
       RD_CO_TRY(backend->identifiers, parse_identifiers(texts[0]));
     }
@@ -175,6 +194,7 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
         co_return Error(who.error());
       }
       backend->identity = std::move(who->name);
+      backend->node = who->node;
       // The node that it proved to be on is one that it serves, whether it says so or not.
       auto& hosts = backend->identifiers.host;
       if (!who->node.empty() && std::find(hosts.begin(), hosts.end(), who->node) == hosts.end())
@@ -216,13 +236,24 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
   }
 
   // What other threads may know of the agents.
-  void publish(const Backend& backend, int change) {
+  void publish(const Backend* backend, int change) {
     std::lock_guard lock(mutex_);
+    if (change > 0) {
+      connected_.push_back(backend);
+    } else {
+      std::erase(connected_, backend);
+    }
     auto count = [&](const std::string& name) {
       if ((reached_[name] += change) == 0) reached_.erase(name);
     };
-    count(backend.agent_id);
-    for (const std::string& host : backend.identifiers.host) count(host);
+    count(backend->agent_id);
+    for (const std::string& host : backend->identifiers.host) count(host);
+  }
+  // The error of a dial, which reports show.
+  Error note(Backend& backend, Error error) {
+    std::lock_guard lock(mutex_);
+    backend.last_error = error.error().message();
+    return error;
   }
 
   void on_packet(Backend& backend, Packet packet) {
@@ -264,8 +295,10 @@ class ServerImpl : public Server, public std::enable_shared_from_this<ServerImpl
   BackendSet backends_;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, int> reached_;  // agents' ids and host names, and how many have them
+  std::vector<const Backend*> connected_;         // backends_'s, in order of arrival
   Scope scope_{executor_, "konnectivity in-process"};
   ServerMetrics& metrics_ = ServerMetrics::get();
+  Gauge& open_tunnels_ = gauge("redoubt_tunnel_connections", "Tunnels that are up.", {{"kind", "konnectivity"}});
 };
 
 }  // namespace

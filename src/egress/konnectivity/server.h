@@ -11,21 +11,15 @@
 
 #include "egress/konnectivity/backends.h"
 #include "egress/konnectivity/link.h"
+#include "egress/tunnel_info.h"
 #include "net/grpc_server.h"
 
 namespace redoubt::konnectivity {
 
-// What is known of a connected agent, for reports.
-struct AgentReport {
+// What is known of a connected agent.
+struct AgentReport : egress::TunnelInfo {
   std::string agent_id;
-  std::string remote_address;
-  std::string identity;
-  Timestamp since{};
-  bool draining = false;
   bool flow_control = false;  // speaks our window extension
-  size_t connections = 0;
-  uint64_t bytes_sent = 0;
-  uint64_t bytes_received = 0;
 };
 
 // Who an agent was authenticated as, and the node that it runs on, where that was proven too.
@@ -65,6 +59,7 @@ class Server {
   virtual bool has_agent_on(const std::string& node) const = 0;
 
   virtual bool ready() const = 0;
+  // Any thread.
   virtual std::vector<AgentReport> agents() const = 0;
   virtual Executor executor() const = 0;
   // Connections that this process dialled through it; of the server's loop. Joined before the loop stops.

@@ -197,6 +197,7 @@ class TunnelServerImpl : public TunnelServer {
     for (const auto& [node, entry] : nodes_) {
       for (const TunnelPtr& t : entry.tunnels) {
         TunnelInfo info;
+        info.kind = "reverse";
         info.node = node;
         info.peer = t->peer;
         info.since = t->since;
@@ -204,7 +205,8 @@ class TunnelServerImpl : public TunnelServer {
         info.bytes_to_node = t->sent;
         info.bytes_from_node = t->received;
         info.round_trip = std::chrono::microseconds(t->round_trip_us);
-        info.draining = !t->usable;
+        info.identity = fmt::format("certificate system:node:{}", node);
+        info.up = t->usable;
         std::lock_guard tunnel_lock(t->mutex);
         info.last_error = t->last_error;
         out.push_back(std::move(info));

@@ -13,24 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "base/time.h"
 #include "egress/dialer.h"
 #include "egress/reverse/addresses.h"
+#include "egress/tunnel_info.h"
 
 namespace redoubt::egress::reverse {
-
-// What is known of one tunnel, for metrics and `redoubt paths`.
-struct TunnelInfo {
-  std::string node;
-  std::string peer;  // address and port that the connection came from
-  Timestamp since;
-  size_t streams = 0;
-  uint64_t bytes_to_node = 0;
-  uint64_t bytes_from_node = 0;
-  std::chrono::microseconds round_trip{0};  // 0: not measured yet
-  bool draining = false;
-  std::string last_error;  // of a dial over it
-};
 
 struct TunnelServerOptions {
   // What node's tunnel may carry, by its Node object (spec.podCIDRs, and status.addresses). NotFound when there is

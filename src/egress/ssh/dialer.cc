@@ -41,8 +41,9 @@ struct Link {
   Clock::time_point used = Clock::now(), failed{};
   uint64_t attempts = 0;
   Status last_error{503, "ServiceUnavailable", ""};
-  bool kept_up = false;  // its task runs
-  Event changed;         // connected, failed, or wanted
+  std::string dial_error;  // of the last dial over it that failed
+  bool kept_up = false;    // its task runs
+  Event changed;           // connected, failed, or wanted
 };
 
 class SshTunnelsImpl : public SshTunnels {
@@ -94,7 +95,7 @@ class SshTunnelsImpl : public SshTunnels {
     return out;
   }
 
-  std::vector<SshInfo> list() const override {
+  std::vector<TunnelInfo> list() const override {
     std::lock_guard lock(mutex_);
     return infos_;
   }
@@ -127,6 +128,7 @@ class SshTunnelsImpl : public SshTunnels {
       if (outcome || !session->usable()) break;
     }
     link->used = Clock::now();
+    if (!outcome) link->dial_error = outcome.error().message();
     if (!outcome)
       co_return Error(Status(outcome.error().code(), outcome.error().reason(),
                              fmt::format("{} (node \"{}\")", outcome.error().message(), name)));
@@ -295,16 +297,18 @@ class SshTunnelsImpl : public SshTunnels {
   }
 
   void publish() {
-    std::vector<SshInfo> infos;
+    std::vector<TunnelInfo> infos;
     for (const auto& [name, link] : links_) {
-      SshInfo info;
+      TunnelInfo info;
+      info.kind = "ssh";
       info.node = name;
       info.peer = link->peer;
-      info.last_error = link->last_error.message();
+      info.up = false;
+      info.last_error = link->last_error.message().empty() ? link->dial_error : link->last_error.message();
       if (link->session) {
         SessionInfo session = link->session->info();
         info.up = link->session->usable();
-        info.host_key = link->session->host_key().fingerprint();
+        info.identity = "host key " + link->session->host_key().fingerprint();
         info.since = link->since;
         info.streams = session.streams;
         info.bytes_to_node = session.sent;
@@ -324,7 +328,7 @@ class SshTunnelsImpl : public SshTunnels {
   std::string read_error_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Trust> trust_;
-  std::vector<SshInfo> infos_;
+  std::vector<TunnelInfo> infos_;
 };
 
 }  // namespace

@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "base/task.h"
-#include "base/time.h"
 #include "egress/dialer.h"
 #include "egress/reverse/addresses.h"
+#include "egress/tunnel_info.h"
 #include "net/tcp.h"
 
 namespace redoubt::egress::ssh {
@@ -43,23 +43,12 @@ struct SshOptions {
   std::function<Result<NodeSsh>(const std::string& node)> node;
 };
 
-// What is known of one connection, for metrics and `redoubt paths`.
-struct SshInfo {
-  std::string node, peer, host_key;  // host_key: its fingerprint
-  bool up = false;
-  Timestamp since{};
-  size_t streams = 0;
-  uint64_t bytes_to_node = 0, bytes_from_node = 0;
-  std::chrono::microseconds round_trip{0};
-  std::string last_error;
-};
-
 class SshTunnels : public Dialer {
  public:
   // Reads both files: blocking. BadRequest names the file that can't be used.
   static Result<std::unique_ptr<SshTunnels>> make(Executor home, SshOptions options);
-  // All there are, sorted by node. Any thread; as of the last few seconds.
-  virtual std::vector<SshInfo> list() const = 0;
+  // All there are, sorted by node; the identity is the host key's fingerprint. Any thread; as of the last few seconds.
+  virtual std::vector<TunnelInfo> list() const = 0;
   virtual Task<void> stop() = 0;
 };
 

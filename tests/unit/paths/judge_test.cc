@@ -111,6 +111,20 @@ Facts sound() {
   return f;
 }
 
+TunnelSeen tunnel(std::string kind, std::string node, std::string peer) {
+  TunnelSeen t;
+  t.kind = std::move(kind);
+  t.node = std::move(node);
+  t.peer = std::move(peer);
+  t.up = true;
+  t.streams = 3;
+  t.bytes_to_node = 10;
+  t.bytes_from_node = 20;
+  t.round_trip = std::chrono::microseconds(1500);
+  t.last_error = "connection refused";
+  return t;
+}
+
 // A Redoubt cluster with a tunnel.
 Facts redoubt() {
   Facts f = sound();
@@ -128,6 +142,7 @@ Facts redoubt() {
   s.store = "embedded";
   s.egress = "reverse";
   s.node_restriction = s.secrets_encrypted = true;
+  s.tunnels = {tunnel("reverse", f.nodes[0].name, "10.0.0.2:40000")};
   f.state = s;
   f.nodes[0].kubelet = Handshake{.connected = false,
                                  .done = false,
@@ -138,8 +153,6 @@ Facts redoubt() {
                                  .error = "Connection refused"};
   f.nodes[0].way = "reverse";
   f.nodes[0].confidential = true;
-  f.nodes[0].tunnels = 1;
-  f.nodes[0].tunnel_peer = "10.0.0.2:40000";
   return f;
 }
 
@@ -163,6 +176,36 @@ TEST(Judge, RaisesNoAlarmAtASoundCluster) {
   // Nothing is even unknown where the server says what it does; of an upstream one, how Konnectivity admits agents is.
   EXPECT_EQ(exit_status(judge(redoubt()), Verdict::Unknown), 0);
   EXPECT_EQ(judge(sound()).count(Verdict::Unknown), 1U);
+}
+
+TEST(Judge, SeesTunnelsOfEveryKind) {
+  Facts f = redoubt();
+  f.state->tunnels.push_back(tunnel("ssh", "worker", "10.0.0.2:22"));
+  f.state->tunnels.back().identity = "host key SHA256:x";
+  f.state->tunnels.push_back(tunnel("konnectivity", "worker", "10.0.0.2:40001"));
+  f.state->tunnels.push_back(tunnel("konnectivity", "worker", "10.0.0.2:40002"));
+  f.state->tunnels.back().up = false;
+  Report report = judge(f);
+  auto row = [&](std::string_view path) -> const Observation& {
+    return *std::ranges::find_if(report.observations, [&](const Observation& o) { return o.path == path; });
+  };
+  EXPECT_EQ(row("tunnel-reverse").tunnels.size(), 1U);
+  EXPECT_EQ(row("tunnel-ssh").server_identity, "host key SHA256:x");
+  EXPECT_EQ(row("tunnel-konnectivity").tunnels.size(), 2U);
+  for (const char* path : {"tunnel-reverse", "tunnel-ssh", "tunnel-konnectivity"}) {
+    EXPECT_EQ(row(path).node, "worker") << path;
+    EXPECT_EQ(row(path).live, 1) << path;
+    EXPECT_EQ(row(path).verdict(), Verdict::Secure) << path;
+  }
+  EXPECT_EQ(report.observations.size(), 14U);
+  EXPECT_THAT(report_json(report),
+              testing::HasSubstr(R"("peer":"10.0.0.2:22","identity":"host key SHA256:x","up":true,)"
+                                 R"("streams":3,"bytesToNode":10,"bytesFromNode":20,)"
+                                 R"("roundTripMicroseconds":1500,"lastError":"connection refused")"));
+  std::string wide = report_table(report, {.wide = true});
+  for (const char* word : {"10.0.0.2:40000", "konnectivity (not up)", "1.5 ms", "20 bytes"})
+    EXPECT_THAT(wide, testing::HasSubstr(word));
+  EXPECT_THAT(report_table(report, {}), testing::Not(testing::HasSubstr("ROUND TRIP")));
 }
 
 struct Broken {

@@ -97,8 +97,8 @@ TEST_P(EveryWay, CarriesBytesAndReportsWhatAgentsSay) {
     // All connections are gone on the server once their streams are: an HTTP client's end may be of one direction only,
     // which lasts a while where the agent can't be told.
     auto end = std::chrono::steady_clock::now() + kHalfCloseLinger + 2s;
-    while (f.server->agents()[0].connections > 0 && std::chrono::steady_clock::now() < end) co_await sleep_for(10ms);
-    EXPECT_EQ(f.server->agents()[0].connections, 0u);
+    while (f.server->agents()[0].streams > 0 && std::chrono::steady_clock::now() < end) co_await sleep_for(10ms);
+    EXPECT_EQ(f.server->agents()[0].streams, 0u);
     EXPECT_EQ(f.server->agents()[0].flow_control, flow_control);
   });
   fixture.run([client](Fixture&) -> Task<void> { co_return; });
@@ -176,8 +176,8 @@ TEST(Tunnel, SlowReaderStopsItsTargetAndNobodyElse) {
     if (!slow) co_return;
     co_await sleep_for(300ms);
     // No more came than one connection's window.
-    EXPECT_LE(f.server->agents()[0].bytes_received, kReceiveWindowBytes);
-    EXPECT_GT(f.server->agents()[0].bytes_received, 0u);
+    EXPECT_LE(f.server->agents()[0].bytes_from_node, kReceiveWindowBytes);
+    EXPECT_GT(f.server->agents()[0].bytes_from_node, 0u);
     auto quick = co_await f.server->dial(other);
     EXPECT_TRUE(quick.has_value());
     if (!quick) co_return;
@@ -212,8 +212,8 @@ TEST(Tunnel, SlowReaderOfAnAgentWithoutAWindowIsClosedAloneWithAReason) {
     EXPECT_FALSE(piece.has_value());
     if (!piece) EXPECT_NE(piece.error().message().find("the reader is too slow"), std::string::npos);
     co_await expect_echo(**quick, 300'000);
-    for (int i = 0; i < 200 && f.server->agents()[0].connections > 1; ++i) co_await sleep_for(10ms);
-    EXPECT_EQ(f.server->agents()[0].connections, 1u);
+    for (int i = 0; i < 200 && f.server->agents()[0].streams > 1; ++i) co_await sleep_for(10ms);
+    EXPECT_EQ(f.server->agents()[0].streams, 1u);
   });
 }
 
@@ -261,7 +261,7 @@ TEST(Tunnel, SlowTargetStopsItsClientAndNobodyElse) {
       ADD_FAILURE() << "250 MB went to a target that reads nothing";
     }(**slow));
     co_await sleep_for(300ms);
-    uint64_t before = f.server->agents()[0].bytes_sent;
+    uint64_t before = f.server->agents()[0].bytes_to_node;
     EXPECT_LE(before, (size_t{16} << 20));  // a window, and what the kernel's sockets take
     co_await expect_echo(**quick, 3'000'000);
     co_await writer.join();
@@ -361,8 +361,8 @@ TEST(Tunnel, DrainingAgentGetsNoFurtherDials) {
       if (stream) held.push_back(std::move(*stream));
     }
     for (const AgentReport& report : f.server->agents()) {
-      EXPECT_EQ(report.draining, report.agent_id == "agent-1");
-      EXPECT_EQ(report.connections, report.agent_id == "agent-1" ? 0u : 20u);
+      EXPECT_EQ(report.up, report.agent_id != "agent-1");
+      EXPECT_EQ(report.streams, report.agent_id == "agent-1" ? 0u : 20u);
     }
   });
 }
@@ -550,8 +550,8 @@ TEST(Frontend, ConfusedClientsAreToldSo) {
       co_await (*call)->write(encode_packet(dial));
       EXPECT_EQ((co_await next(**call)).error, "protocol \"udp\" is not supported");
     }
-    for (int i = 0; i < 100 && f.server->agents()[0].connections > 0; ++i) co_await sleep_for(10ms);
-    EXPECT_EQ(f.server->agents()[0].connections, 0u);
+    for (int i = 0; i < 100 && f.server->agents()[0].streams > 0; ++i) co_await sleep_for(10ms);
+    EXPECT_EQ(f.server->agents()[0].streams, 0u);
   });
 }
 

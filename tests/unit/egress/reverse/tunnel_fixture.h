@@ -114,7 +114,7 @@ class Tunnels {
   Task<void> wait_for_tunnel(std::string node, size_t count = 1) {
     for (int i = 0; i < 1000; ++i) {
       size_t found = 0;
-      for (const auto& info : server->list()) found += info.node == node && !info.draining;
+      for (const auto& info : server->list()) found += info.node == node && info.up;
       if (found == count) co_return;
       co_await sleep_for(5ms);
     }

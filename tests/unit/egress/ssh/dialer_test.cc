@@ -100,9 +100,9 @@ TEST(SshTunnels, ReachesAKubeletOnTheNodesLoopback) {
   EXPECT_TRUE(way.confidential);
   EXPECT_EQ(server.try_kubelet(kubelet.port()), "ok");
   EXPECT_TRUE(soon([&] { return server.tunnels->list().size() == 1 && server.tunnels->list()[0].up; }));
-  SshInfo info = server.tunnels->list()[0];
+  TunnelInfo info = server.tunnels->list()[0];
   EXPECT_EQ(info.node, "n1");
-  EXPECT_TRUE(info.host_key.starts_with("SHA256:"));
+  EXPECT_TRUE(info.identity.starts_with("host key SHA256:"));
 }
 
 TEST(SshTunnels, CarriesNothingButTheNodesOwnTraffic) {
