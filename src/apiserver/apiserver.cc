@@ -1,5 +1,6 @@
 #include "apiserver/apiserver.h"
 
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/apiserver_state.h"
 
 namespace redoubt::apiserver {
@@ -20,6 +21,8 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(ApiServerOptions options) {
   if (s.options.dialer != nullptr) {
     s.webhooks = std::make_unique<AdmissionWebhooks>(*s.options.dialer, *s.options.store);
     s.rest->use(s.webhooks.get());
+    if (s.options.front_proxy_client)
+      s.aggregator = std::make_shared<Aggregator>(*s.options.dialer, *s.rest, s.options.front_proxy_client);
   }
   s.reviews = std::make_unique<Reviews>(*s.rest, *s.authenticator, *s.authorizer);
   s.subresources = std::make_unique<Subresources>(*s.rest, s.options.connect);
@@ -34,6 +37,7 @@ net::Starter ApiServer::starter() {
 
 void ApiServer::clear() {
   if (state_->webhooks) state_->webhooks->clear();
+  if (state_->aggregator) state_->aggregator->clear();
 }
 
 std::string ApiServer::service_ip() const {
@@ -43,6 +47,7 @@ const Authenticator& ApiServer::authenticator() const {
   return *state_->authenticator;
 }
 Task<void> ApiServer::stop() {
+  if (state_->aggregator) co_await state_->aggregator->stop();
   co_await state_->authenticator->stop();
   co_await state_->authorizer->stop();
 }

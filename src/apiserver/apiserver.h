@@ -28,6 +28,15 @@ struct Document {
 };
 using DocumentSource = std::function<Task<Result<Document>>()>;
 
+// What is published for extension API servers (kube-system/extension-apiserver-authentication), PEM.
+struct PublishedAuthorities {
+  std::string clients;          // whose client certificates count here
+  std::string front_proxies;    // of those that flags name; may be empty
+  std::string own_front_proxy;  // of front_proxy_client; empty where there is none
+};
+// The name in its certificate.
+inline constexpr std::string_view kFrontProxyName = "front-proxy-client";
+
 struct ApiServerOptions {
   store::Store* store = nullptr;
   AuthenticatorOptions authentication;
@@ -38,9 +47,7 @@ struct ApiServerOptions {
   std::string advertise_address;
   uint16_t advertise_port = 6443;
   std::string client_ca_pem;  // the cluster's CA, for pods
-  // Published for extension API servers (kube-system/extension-apiserver-authentication): whose client certificates
-  // count here, and front proxies' authority.
-  std::string accepted_client_ca_pem, requestheader_client_ca_pem;
+  PublishedAuthorities authorities;
   std::string service_account_jwks_uri;  // default: this server's own
   size_t max_requests_inflight = 400;
   size_t max_mutating_requests_inflight = 200;
@@ -49,6 +56,8 @@ struct ApiServerOptions {
   // By their whole path; GET, authorized as non-resource URLs.
   std::map<std::string, DocumentSource, std::less<>> documents;
   audit::Auditor* auditor = nullptr;  // null: nothing is audited
+  // Certificate and key by which extension API servers know this one as their front proxy; null: none is called.
+  std::function<std::pair<std::string, std::string>()> front_proxy_client;
   egress::Dialer* dialer = nullptr;   // to admission webhooks; null: none are called
   ConnectHandler* connect = nullptr;  // null: such requests answer 503
   TunnelHandler* tunnels = nullptr;   // null: nodes' tunnels get a 404
@@ -64,6 +73,8 @@ class ApiServer {
   // Makes what every cluster has: namespaces, RBAC's default policy, priority classes, the `kubernetes` Service. Before
   // /readyz is ok.
   Task<Result<void>> bootstrap();
+  // Publishes other authorities than the options had.
+  Task<Result<void>> publish(PublishedAuthorities authorities);
   // Drops kept connections towards the cluster: after the loops have stopped and before they are gone.
   void clear();
   // Puts back what the server itself publishes, should somebody remove or change it (the Service `kubernetes` with its

@@ -1,3 +1,4 @@
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/apiserver_state.h"
 #include "apiserver/auth/bootstrap_policy.h"
 #include "apiserver/default_service_cidr.h"
@@ -9,9 +10,9 @@ namespace redoubt::apiserver {
 
 namespace {
 
-// What extension API servers read to know their callers: whose client certificates count, and which front proxy (this
-// server) tells them who the user is.
-std::string extension_authentication(const ApiServerOptions& options) {
+// What extension API servers read to know their callers: whose client certificates count, and which front proxies (this
+// server, and those that flags name) tell them who the user is.
+OwnObject extension_authentication(const FrontProxyOptions& proxy, const PublishedAuthorities& authorities) {
   std::string out = R"({"metadata":{"name":"extension-apiserver-authentication","namespace":"kube-system"},"data":{)";
   auto add = [&](std::string_view key, std::string_view value) {
     if (out.back() != '{') out += ',';
@@ -27,20 +28,28 @@ std::string extension_authentication(const ApiServerOptions& options) {
     }
     return text + "]";
   };
-  add("client-ca-file", options.accepted_client_ca_pem);
-  if (!options.requestheader_client_ca_pem.empty()) {
-    const FrontProxyOptions& proxy = options.authentication.front_proxy;
-    add("requestheader-client-ca-file", options.requestheader_client_ca_pem);
-    add("requestheader-allowed-names", list(proxy.allowed_names));
+  add("client-ca-file", authorities.clients);
+  if (!authorities.front_proxies.empty() || !authorities.own_front_proxy.empty()) {
+    std::vector<std::string> names = proxy.allowed_names;
+    // Where flags name an authority but no names, any certificate of it counts already.
+    bool any = !authorities.front_proxies.empty() && names.empty();
+    if (!any && !authorities.own_front_proxy.empty()) names.emplace_back(kFrontProxyName);
+    add("requestheader-client-ca-file", authorities.front_proxies + authorities.own_front_proxy);
+    add("requestheader-allowed-names", list(names));
     add("requestheader-username-headers", list(proxy.username_headers));
     add("requestheader-uid-headers", list(proxy.uid_headers));
     add("requestheader-group-headers", list(proxy.group_headers));
     add("requestheader-extra-headers-prefix", list(proxy.extra_headers_prefixes));
   }
-  return out + "}}";
+  return {"", "configmaps", "kube-system", "extension-apiserver-authentication", out + "}}", true};
 }
 
 }  // namespace
+
+Task<Result<void>> ApiServer::publish(PublishedAuthorities authorities) {
+  return ensure_object(*state_->rest,
+                       extension_authentication(state_->options.authentication.front_proxy, authorities));
+}
 
 Task<Result<void>> ApiServer::bootstrap() {
   pipeline::Services& s = *state_;
@@ -67,8 +76,22 @@ Task<Result<void>> ApiServer::bootstrap() {
            R"({{"name":"dns-tcp","port":53,"protocol":"TCP","targetPort":53}}]}}}})",
            s.service_ips->dns()),
        false, true});
-  all.push_back({"", "configmaps", "kube-system", "extension-apiserver-authentication",
-                 extension_authentication(s.options), true});
+  all.push_back(extension_authentication(s.options.authentication.front_proxy, s.options.authorities));
+  // This server's own group versions, as `kubectl get apiservices` shows them.
+  if (s.aggregator) {
+    std::vector<std::string> known;
+    for (const schema::Resource& r : schema::builtin_resources()) {
+      std::string name = fmt::format("{}.{}", r.version, r.group);
+      if (std::ranges::find(known, name) != known.end()) continue;
+      known.push_back(name);
+      all.push_back(
+          {"apiregistration.k8s.io", "apiservices", "", name,
+           fmt::format(
+               R"({{"metadata":{{"name":"{}","labels":{{"kube-aggregator.kubernetes.io/automanaged":"onstart"}}}},)"
+               R"("spec":{{"group":"{}","version":"{}","groupPriorityMinimum":{},"versionPriority":1}}}})",
+               name, r.group, r.version, r.group.empty() ? 18000 : 17000)});
+    }
+  }
   // The namespaces first; then everything at once, so that one durable transaction carries many.
   for (size_t i = 0; i < 4; ++i) RD_CO_TRYV(co_await ensure_object(*s.rest, all[i]));
   RD_CO_TRYV(co_await sync_default_service_cidr(*s.rest, s.service_ips->cidrs(), true));
@@ -92,6 +115,7 @@ Task<Result<void>> ApiServer::bootstrap() {
   }
   co_await scope.wait_idle();
   if (*failure) co_return Error(**failure);
+  if (s.aggregator) s.aggregator->start(scope.executor());
   s.bootstrapped = true;
   co_return Result<void>{};
 }

@@ -143,8 +143,13 @@ class ServerImpl : public Server {
     RD_TRY(connect_, make_connect(pki, service_ip));
     api.connect = connect_.get();
     api.dialer = egress_.dialer.get();
+    api.front_proxy_client = [live = live_pki_.get()] {
+      const pki::KeyPair& pair = live->current()->front_proxy_client;
+      return std::pair(pair.certificate_pem, pair.private_key_pem);
+    };
+    api.authorities.own_front_proxy = pki.front_proxy_ca_bundle;
     // Front proxies' authorities too, so that they know which certificate is wanted.
-    std::string client_ca = api.accepted_client_ca_pem + "\n" + api.requestheader_client_ca_pem;
+    std::string client_ca = api.authorities.clients + "\n" + api.authorities.front_proxies;
     if (encryption_->checks_health())
       api.health_checks.emplace_back("kms-providers",
                                      [encryption = encryption_.get()] { return encryption->healthy(); });
@@ -291,7 +296,12 @@ class ServerImpl : public Server {
     // Trust first: a certificate of a new authority is shown only once its own clients take it.
     auto accepted = refresh(options_.authentication, pki, live_authentication_);
     note("client certificates and tokens",
-         accepted ? tls_->replace_client_ca_hint(*accepted) : Error(accepted.error()));
+         accepted ? tls_->replace_client_ca_hint(accepted->clients + "\n" + accepted->front_proxies)
+                  : Error(accepted.error()));
+    if (accepted)
+      scope_->spawn([](apiserver::ApiServer& api, apiserver::PublishedAuthorities now, auto said) -> Task<void> {
+        said("extension API servers", co_await api.publish(std::move(now)));
+      }(*api_, {accepted->clients, accepted->front_proxies, pki.front_proxy_ca_bundle}, note));
     note("the secure port", tls_->replace_certificate(serving_chain(pki), pki.apiserver.private_key_pem));
     if (egress_.konnectivity) egress_.konnectivity->replace(pki);
     auto kubelets = kubelet_authorities(pki);

@@ -128,8 +128,9 @@ constexpr Test kServiceTests[] = {
 constexpr Text kWebhookDefaults[] = {
     {"HTTPS only, verified by the caBundle or the authority of the kubeconfig.",
      "Nur HTTPS, geprüft am caBundle oder an der Stelle der kubeconfig."},
-    {"insecure-skip-tls-verify in a webhook's kubeconfig is refused.",
-     "insecure-skip-tls-verify in der kubeconfig eines Webhooks wird abgelehnt."},
+    {"insecure-skip-tls-verify in a webhook's kubeconfig is refused, and so is an APIService's insecureSkipTLSVerify.",
+     "insecure-skip-tls-verify in der kubeconfig eines Webhooks wird abgelehnt, ebenso insecureSkipTLSVerify eines "
+     "APIService."},
 };
 constexpr Flag kWebhookFlags[] = {
     {"redoubt server",
@@ -145,7 +146,13 @@ constexpr Test kWebhookTests[] = {
      "test_a_webhook_behind_a_service",
      {"a webhook in the cluster is reached by its Service's name",
       "ein Webhook im Cluster wird über den Namen seines Service erreicht"}},
-
+    {"tests/e2e/test_aggregation.py",
+     "test_an_extension_server_that_is_not_verified_is_not_called",
+     {"an aggregated API server of another authority is not asked",
+      "ein aggregierter API-Server einer anderen Stelle wird nicht gefragt"}},
+    {"tests/e2e/test_aggregation.py",
+     "test_an_extension_server_learns_who_asks_and_gets_no_credential",
+     {"no credential reaches an aggregated API server", "keine Anmeldedaten erreichen einen aggregierten API-Server"}},
     {"tests/unit/apiserver/webhook/admission_webhooks_test.cc",
      "AreAskedOfNobodyWithAnotherCertificate",
      {"a webhook of another authority is asked nothing", "ein Webhook einer anderen Stelle wird nichts gefragt"}},

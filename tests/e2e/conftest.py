@@ -60,7 +60,7 @@ def cluster():
 
 @pytest.fixture
 def namespace(cluster, request):
-    name = "t-" + request.node.name.lower().replace("_", "-").replace("[", "-").replace("]", "").strip("-")[:50]
+    name = "t-" + request.node.name.lower().replace("_", "-").replace("[", "-").replace("]", "")[:50].strip("-")
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=60s", timeout=90)
     cluster.kubectl("create", "namespace", name)
     cluster.eventually("the default service account", lambda: cluster.kubectl("-n", name, "get", "sa", "default", check=False).returncode == 0)

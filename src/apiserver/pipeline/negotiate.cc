@@ -1,3 +1,4 @@
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/pipeline/pipeline.h"
 
 namespace redoubt::apiserver {
@@ -60,13 +61,15 @@ Result<void> negotiate(Context& context) {
 
 namespace pipeline {
 
-// A path that is no resource answers in whatever form it has; so do a log, a connection and a proxied backend.
-Verdict negotiate(Services&, Context& c) {
+// A path that is no resource answers in whatever form it has; so do a log, a connection, a proxied backend and an
+// extension API server.
+Verdict negotiate(Services& s, Context& c) {
   auto ok = apiserver::negotiate(c);
   const std::string& sub = c.info.subresource;
   bool other = sub == "proxy" || sub == "log" || sub == "exec" || sub == "attach" || sub == "portforward";
-  if (!ok && c.info.resource_request && !other) return Error(ok.error());
-  return {};
+  if (ok || other || !c.info.resource_request) return {};
+  if (s.aggregator && s.aggregator->server_of(c.request.path)) return {};
+  return Error(ok.error());
 }
 
 }  // namespace pipeline

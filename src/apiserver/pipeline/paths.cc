@@ -1,3 +1,4 @@
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/discovery/discovery.h"
 #include "apiserver/pipeline/pipeline.h"
 #include "base/json_text.h"
@@ -13,10 +14,26 @@ BytesList one(std::string text) {
   return out;
 }
 
+Task<void> send_document(Context& c, DiscoveryDocument document) {
+  if (c.request.headers.get("if-none-match") == document.etag) {
+    co_await c.responder.send(304, {{"etag", document.etag}}, {});
+  } else {
+    co_await c.responder.send(200,
+                              {{"content-type", document.content_type}, {"etag", document.etag}, {"vary", "Accept"}},
+                              one(std::move(document.body)));
+  }
+}
+
 Task<void> serve_openapi(Services& s, Context& c, std::string path) {
   auto document = s.openapi.find(path, c.request.headers.get("accept").value_or(""));
   if (!document) co_return co_await send_status(c, document.error());
   const OpenApiDocuments::Document& d = **document;
+  if (path == "/openapi/v3" && s.aggregator) {
+    auto text = OpenApiDocuments::unpack(d);
+    if (!text) co_return co_await send_status(c, text.error());
+    // Small: one line a group version.
+    if (auto merged = s.aggregator->openapi_index(*text)) co_return co_await send_document(c, std::move(*merged));
+  }
   net::Headers headers{{"content-type", d.content_type}, {"etag", d.etag}, {"vary", "Accept, Accept-Encoding"}};
   if (c.request.headers.get("if-none-match") == d.etag) {
     co_await c.responder.send(304, std::move(headers), {});
@@ -28,6 +45,14 @@ Task<void> serve_openapi(Services& s, Context& c, std::string path) {
     if (!text) co_return co_await send_status(c, text.error());
     co_await c.responder.send(200, std::move(headers), one(std::move(*text)));
   }
+}
+
+// Discovery, with the groups of extension API servers where there are any.
+std::optional<DiscoveryDocument> document_of(Services& s, const std::string& path, std::string_view accept) {
+  if (s.aggregator) {
+    if (auto merged = s.aggregator->discovery(path, accept)) return merged;
+  }
+  return discovery(path, accept);
 }
 
 }  // namespace
@@ -68,14 +93,8 @@ Task<void> serve_path(Services& s, Context& c) {
     page->headers.set("content-type", page->type);
     page->headers.set("cache-control", "no-store");
     co_await c.responder.send(200, std::move(page->headers), one(std::move(page->body)));
-  } else if (auto document = discovery(path, c.request.headers.get("accept").value_or(""))) {
-    if (c.request.headers.get("if-none-match") == document->etag) {
-      co_await c.responder.send(304, {{"etag", document->etag}}, {});
-    } else {
-      co_await c.responder.send(
-          200, {{"content-type", document->content_type}, {"etag", document->etag}, {"vary", "Accept"}},
-          one(std::move(document->body)));
-    }
+  } else if (auto document = document_of(s, path, c.request.headers.get("accept").value_or(""))) {
+    co_await send_document(c, std::move(*document));
   } else if (path == "/") {
     co_await send(
         "application/json",

@@ -1,5 +1,6 @@
 #include "apiserver/pipeline/pipeline.h"
 
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/pipeline/audit.h"
 #include "base/metrics.h"
 
@@ -189,7 +190,10 @@ class Course {
       advance();
     }
     OpenRequest open(path_metrics(path_of(c_)), c_.info, began_);
-    if (c_.info.resource_request) {
+    auto elsewhere = services_.aggregator ? services_.aggregator->server_of(request_.path) : nullptr;
+    if (elsewhere) {
+      co_await services_.aggregator->pass_on(c_, std::move(elsewhere));
+    } else if (c_.info.resource_request) {
       co_await serve_resource(services_, c_);
     } else {
       co_await serve_path(services_, c_);

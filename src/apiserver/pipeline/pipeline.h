@@ -21,6 +21,10 @@
 #include "apiserver/webhook/admission_webhooks.h"
 #include "base/log_allowance.h"
 
+namespace redoubt::apiserver {
+class Aggregator;
+}
+
 namespace redoubt::apiserver::pipeline {
 
 // What the steps work with: made once, shared by all requests on all loops.
@@ -37,6 +41,7 @@ struct Services {
   std::unique_ptr<Rest> rest;
   std::unique_ptr<Reviews> reviews;
   std::unique_ptr<Subresources> subresources;
+  std::shared_ptr<Aggregator> aggregator;  // null: no other servers' groups are passed on
   std::atomic<bool> bootstrapped{false};
   std::atomic<size_t> reading{0}, writing{0};  // requests under way
   OpenApiDocuments openapi;

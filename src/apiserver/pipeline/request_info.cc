@@ -1,5 +1,7 @@
 #include <strings.h>
 
+#include <algorithm>
+
 #include "apiserver/pipeline/pipeline.h"
 #include "apiserver/selectors.h"
 
@@ -65,8 +67,9 @@ Result<RequestInfo> parse_request_info(const net::Request& request,
   if (rest.size() > 1) info.name = rest[1];
   if (rest.size() > 2) info.subresource = rest[2];
   if (rest.size() > 3) info.rest.assign(rest.begin() + 3, rest.end());
-  if (!info.rest.empty() && info.subresource != "proxy") {
-    // Nothing but a proxy goes deeper: no such path.
+  if (!info.rest.empty() && info.subresource != "proxy" &&
+      std::ranges::any_of(schema::builtin_resources(), [&](const auto& r) { return r.group == info.group; })) {
+    // Nothing but a proxy goes deeper here: no such path. What extension API servers serve may.
     info.resource.clear();
   }
   if (info.name.empty() && info.verb == "get") {

@@ -29,6 +29,6 @@ KindHooks mutating_webhook_hooks();
 KindHooks validating_webhook_hooks();
 KindHooks service_cidr_hooks();
 KindHooks ip_address_hooks();
-KindHooks network_policy_hooks();
+KindHooks api_service_hooks();
 
 }  // namespace redoubt::apiserver

@@ -37,7 +37,7 @@ const KindHooks& hooks_for(std::string_view group, std::string_view resource) {
       {{"admissionregistration.k8s.io", "validatingwebhookconfigurations"}, validating_webhook_hooks()},
       {{"networking.k8s.io", "servicecidrs"}, service_cidr_hooks()},
       {{"networking.k8s.io", "ipaddresses"}, ip_address_hooks()},
-      {{"networking.k8s.io", "networkpolicies"}, network_policy_hooks()},
+      {{"apiregistration.k8s.io", "apiservices"}, api_service_hooks()},
   };
   auto it = table->find(Key{group, resource});
   return it == table->end() ? generic : it->second;

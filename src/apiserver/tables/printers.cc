@@ -198,6 +198,16 @@ std::string endpoints_text(const Value& o) {
   return out;
 }
 
+// Of an APIService: "True", or "False (REASON)".
+std::string available_text(const Value& o) {
+  for (const Value& c : schema::items(o.get({"status", "conditions"}))) {
+    if (str(c, {"type"}) != "Available") continue;
+    std::string status = str(c, {"status"}), reason = str(c, {"reason"});
+    return status == "True" || reason.empty() ? status : fmt::format("{} ({})", status, reason);
+  }
+  return "Unknown";
+}
+
 std::string csr_condition(const Value& o) {
   std::string out;
   for (const Value& c : schema::items(o.get({"status", "conditions"})))
@@ -352,6 +362,14 @@ const std::map<Key, Printer>& printers() {
           images(o, cells);
           cells.pop_back();
           return cells;
+        }}},
+      {{"apiregistration.k8s.io", "apiservices"},
+       {{kName, {"Service", "string", "", 0}, {"Available", "string", "", 0}, kAge},
+        [](const Value& o) {
+          std::string service = "Local";
+          if (o.get({"spec", "service"}).is_object())
+            service = str(o, {"spec", "service", "namespace"}) + "/" + str(o, {"spec", "service", "name"});
+          return Cells{name_of(o), service, available_text(o), age(o)};
         }}},
       {{"certificates.k8s.io", "certificatesigningrequests"},
        {{kName,

@@ -146,7 +146,7 @@ Result<void> front_proxy(const AuthenticationFlags& f, apiserver::ApiServerOptio
   auto bundle = pki::LiveTrust::from_pem(ca);
   if (!bundle) return wrong_flag("--requestheader-client-ca-file", f.requestheader_client_ca_file, bundle.error());
   out.client_ca = live.front_proxy_ca = *bundle;
-  options.requestheader_client_ca_pem = std::move(ca);
+  options.authorities.front_proxies = std::move(ca);
   out.allowed_names = f.requestheader_allowed_names;
   auto take = [](std::vector<std::string>& into, const std::vector<std::string>& from) {
     if (!from.empty()) into = from;
@@ -259,19 +259,20 @@ std::vector<std::string> live_files(const AuthenticationFlags& f) {
   return out;
 }
 
-Result<std::string> refresh(const AuthenticationFlags& f, const pki::ClusterPki& pki, const LiveAuthentication& live) {
-  RD_TRY(std::string hint, client_authorities(f, pki));
-  RD_TRYV(live.client_ca->replace(hint));
+Result<AcceptedAuthorities> refresh(const AuthenticationFlags& f, const pki::ClusterPki& pki,
+                                    const LiveAuthentication& live) {
+  AcceptedAuthorities out;
+  RD_TRY(out.clients, client_authorities(f, pki));
+  RD_TRYV(live.client_ca->replace(out.clients));
   // Verified before it is signed with.
   RD_TRY(TokenKeys keys, token_keys(f, pki));
   RD_TRYV(live.token_keys->replace(keys.verifying));
   RD_TRYV(live.token_signer->replace(keys.signing));
   if (live.front_proxy_ca) {
-    RD_TRY(std::string proxies, read_flag_file("--requestheader-client-ca-file", f.requestheader_client_ca_file));
-    RD_TRYV(live.front_proxy_ca->replace(proxies));
-    hint += "\n" + proxies;
+    RD_TRY(out.front_proxies, read_flag_file("--requestheader-client-ca-file", f.requestheader_client_ca_file));
+    RD_TRYV(live.front_proxy_ca->replace(out.front_proxies));
   }
-  return hint;
+  return out;
 }
 
 Result<void> apply(const AuthenticationFlags& f, const pki::ClusterPki& pki, apiserver::ApiServerOptions& options,
@@ -280,7 +281,7 @@ Result<void> apply(const AuthenticationFlags& f, const pki::ClusterPki& pki, api
   RD_TRY(std::string authorities, client_authorities(f, pki));
   RD_TRY(live.client_ca, pki::LiveTrust::from_pem(authorities));
   out.client_ca = live.client_ca;
-  options.accepted_client_ca_pem = std::move(authorities);
+  options.authorities.clients = std::move(authorities);
   out.bootstrap_tokens = f.enable_bootstrap_token_auth;
   if (!f.token_auth_file.empty()) {
     RD_TRY(std::string text, read_flag_file("--token-auth-file", f.token_auth_file));

@@ -58,10 +58,13 @@ struct LiveAuthentication {
 // keys. Blocking. BadRequest names the flag, the file, and the line or field.
 Result<void> apply(const AuthenticationFlags& flags, const pki::ClusterPki& pki, apiserver::ApiServerOptions& options,
                    LiveAuthentication& live);
-// Reads them again, into `live`; the authorities to hint clients at, PEM. On error the part that is wrong stays as it
-// was. Blocking (small files).
-Result<std::string> refresh(const AuthenticationFlags& flags, const pki::ClusterPki& pki,
-                            const LiveAuthentication& live);
+// Whose certificates count, PEM.
+struct AcceptedAuthorities {
+  std::string clients, front_proxies;
+};
+// Reads them again, into `live`. On error the part that is wrong stays as it was. Blocking (small files).
+Result<AcceptedAuthorities> refresh(const AuthenticationFlags& flags, const pki::ClusterPki& pki,
+                                    const LiveAuthentication& live);
 // The files that refresh() reads.
 std::vector<std::string> live_files(const AuthenticationFlags& flags);
 
