@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "kubelet/server/access.h"
+#include "kubelet/server/exec_session.h"
 #include "kubelet/server/log_files.h"
 #include "kubelet/server/log_reader.h"
 #include "kubelet/server/stats.h"
@@ -19,7 +20,8 @@ namespace redoubt::kubelet {
 
 namespace {
 
-// A stream of which one direction has ended: how long the other may go on.
+// A stream of which one direction has ended: how long the other may go on. A command whose client has gone has this
+// time to say what it still has to say and to end.
 constexpr std::chrono::seconds kHalfClosed{10};
 
 BytesList one(std::string text) {
@@ -296,6 +298,7 @@ class ServerImpl : public Server {
     }
     auto upgraded = co_await responder.upgrade(answer->headers);
     if (!upgraded) co_return;
+    if (path[0] == "exec") co_return co_await carry_exec(std::move(*upgraded), std::move(answer->stream), kHalfClosed);
     co_await net::splice_limited(std::move(*upgraded), std::move(answer->stream), kHalfClosed);
   }
 
