@@ -1,5 +1,6 @@
 // redoubt: one program, its subcommands.
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -34,6 +35,14 @@ void block_signals() {
   sigaddset(&set, SIGINT);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
+}
+
+// A stream is a descriptor or two: what the administrator allows is used, as by programs in Go, not the shell's 1,024.
+void raise_open_files() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 LogLevel log_level(const std::string& name) {
@@ -71,6 +80,7 @@ int run(int argc, char** argv) {
     return program.exit(e) == 0 ? 0 : 2;  // usage
   }
   block_signals();
+  raise_open_files();
   set_log_level(log_level(level));
   for (Command& command : commands) {
     if (command.app->parsed()) return command.run();
