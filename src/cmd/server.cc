@@ -147,7 +147,7 @@ class ServerImpl : public Server {
       const pki::KeyPair& pair = live->current()->front_proxy_client;
       return std::pair(pair.certificate_pem, pair.private_key_pem);
     };
-    api.authorities.own_front_proxy = pki.front_proxy_ca_bundle;
+    api.authorities.own_front_proxy = own_front_proxy(pki);
     // Front proxies' authorities too, so that they know which certificate is wanted.
     std::string client_ca = api.authorities.clients + "\n" + api.authorities.front_proxies;
     if (encryption_->checks_health())
@@ -264,6 +264,11 @@ class ServerImpl : public Server {
                                           : pki::with_root(pki.apiserver.certificate_pem, pki.root_bundle);
   }
 
+  // Who signed our own front proxy's certificate. One that was given is of an authority that flags name.
+  std::string own_front_proxy(const pki::ClusterPki& pki) const {
+    return options_.connect.proxy_client_cert_file.empty() ? pki.front_proxy_ca_bundle : "";
+  }
+
   // Whom kubelets' serving certificates come from.
   Result<std::string> kubelet_authorities(const pki::ClusterPki& pki) const {
     const std::string& file = options_.connect.kubelet_certificate_authority;
@@ -301,7 +306,7 @@ class ServerImpl : public Server {
     if (accepted)
       scope_->spawn([](apiserver::ApiServer& api, apiserver::PublishedAuthorities now, auto said) -> Task<void> {
         said("extension API servers", co_await api.publish(std::move(now)));
-      }(*api_, {accepted->clients, accepted->front_proxies, pki.front_proxy_ca_bundle}, note));
+      }(*api_, {accepted->clients, accepted->front_proxies, own_front_proxy(pki)}, note));
     note("the secure port", tls_->replace_certificate(serving_chain(pki), pki.apiserver.private_key_pem));
     if (egress_.konnectivity) egress_.konnectivity->replace(pki);
     auto kubelets = kubelet_authorities(pki);

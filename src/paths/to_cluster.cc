@@ -60,6 +60,13 @@ constexpr Test kKubeletTests[] = {
     {"tests/testbed/test_reverse_tunnel.py",
      "test_the_attackers_capture_holds_no_plaintext",
      {"logs and commands are not in the capture", "Protokolle und Befehle stehen nicht im Mitschnitt"}},
+    {"tests/testbed/test_kubelet_path.py",
+     "test_an_impostor_in_the_nodes_place_is_refused",
+     {"an impostor in the node's place, on the wire, is refused",
+      "ein Betrüger an der Stelle des Knotens, auf der Leitung, wird abgewiesen"}},
+    {"tests/testbed/test_kubelet_path.py",
+     "test_the_wire_shows_nothing_of_logs_exec_and_port_forwards",
+     {"nor without a tunnel", "auch nicht ohne Tunnel"}},
 };
 
 constexpr Text kProxyDefaults[] = {
@@ -162,6 +169,10 @@ constexpr Test kWebhookTests[] = {
     {"tests/unit/apiserver/auth/oidc_test.cc",
      "BelievesNoOtherServer",
      {"an issuer of another authority is not believed", "einem Aussteller einer anderen Stelle wird nicht geglaubt"}},
+    {"tests/testbed/test_reverse_tunnel.py",
+     "test_webhooks_in_the_cluster_are_asked",
+     {"a webhook on a node behind NAT is asked through its tunnel",
+      "ein Webhook auf einem Knoten hinter NAT wird durch dessen Tunnel gefragt"}},
 };
 
 constexpr Text kStoreDefaults[] = {

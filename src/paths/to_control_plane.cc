@@ -127,6 +127,10 @@ constexpr Test kPodTests[] = {
     {"tests/e2e/test_stolen_node.py",
      "test_other_pods_tokens",
      {"a node gets tokens of its own pods only", "ein Knoten erhält nur Token seiner eigenen Pods"}},
+    {"tests/testbed/test_cluster_traffic.py",
+     "test_a_pod_reaches_the_api_server_with_what_was_injected",
+     {"from a pod on each node: what RBAC allows and no more",
+      "von einem Pod auf jedem Knoten: was RBAC erlaubt und nicht mehr"}},
 };
 
 constexpr Text kServiceDefaults[] = {
@@ -149,6 +153,10 @@ constexpr Test kServiceTests[] = {
     {"tests/unit/kubeproxy/rules_test.cc",
      "TakesEveryKindOfServiceAndEveryWayFromOneToAnother",
      {"the kernel takes the rules", "der Kernel nimmt die Regeln an"}},
+    {"tests/testbed/test_cluster_traffic.py",
+     "test_services_and_names_go_on_while_the_api_server_is_away",
+     {"Services go on without the API server, and lead to it again once it is back",
+      "Services laufen ohne den API-Server weiter und führen wieder zu ihm, sobald er zurück ist"}},
 };
 
 constexpr Text kComponentDefaults[] = {

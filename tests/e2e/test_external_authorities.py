@@ -261,6 +261,11 @@ def test_every_file_is_replaced_while_running(cluster_of_files, tmp_path):
     asked = lambda pem: server.caller(pem=pem, roots=second.pem).request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", WHO, spoken_for)
     eventually("the new proxy's word counts", lambda: asked(after.leaf("front")).status == 201)
     assert asked(old_proxy).status == 401
+    # Extension API servers are told: whom to believe about others, and whose certificates count.
+    told = lambda: json.loads(server.kubectl("-n", "kube-system", "get", "cm", "extension-apiserver-authentication", "-o", "json").stdout)["data"]
+    eventually("extension API servers know the new proxies' authority", lambda: told()["requestheader-client-ca-file"].strip() == after.pem.strip())
+    clients = told()["client-ca-file"]
+    assert server.people.pem.strip() in clients and server.serving.pem.strip() not in clients
     # After all of it, the node was never restarted, and works.
     assert server.agent.poll() is None
     assert server.kubectl("exec", "p", "--", "echo", "still").stdout == "still\n"
